@@ -1,0 +1,1 @@
+//! What came in, went out and was not used, stage by stage.

@@ -1,0 +1,168 @@
+//! The border between text and models: requests in, events out in any order.
+//!
+//! [`LanguageModel`] is implemented by the programs in [`crate::rules`], by [`replay`], by
+//! [`scripted`] (for tests), and outside this crate by everything with weights or a socket.
+
+pub mod pool;
+pub mod replay;
+pub mod scripted;
+
+use std::sync::Arc;
+
+use crate::error::Result;
+
+/// How tokens are drawn.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Sampling {
+    /// 0 is greedy.
+    pub temperature: f64,
+    /// The share of probability that the nucleus keeps, in (0, 1].
+    pub top_p: f64,
+    /// The most tokens of one completion.
+    pub max_tokens: u32,
+}
+
+impl Default for Sampling {
+    /// What every published Bonito card recommends (spec/bonito.md 1.7).
+    fn default() -> Self {
+        Self { temperature: 0.5, top_p: 0.95, max_tokens: 256 }
+    }
+}
+
+/// One message of a chat prompt.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: &'static str,
+    /// What is said.
+    pub content: String,
+}
+
+/// What the model is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Text to be continued; the tokenizer's own BOS goes first.
+    Prompt(String),
+    /// A conversation to be answered.
+    Messages(Vec<Message>),
+}
+
+impl Input {
+    /// One text of it, for hashes, token counts and dry runs.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Prompt(text) => text.clone(),
+            Self::Messages(messages) => {
+                messages.iter().map(|message| format!("[{}]\n{}\n", message.role, message.content)).collect()
+            }
+        }
+    }
+}
+
+/// What a completion has to look like. Plain data: an engine compiles it, an endpoint maps it to
+/// its structured output or says by its [`Capabilities`] that it can't.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Constraint {
+    /// Anything.
+    Free,
+    /// A JSON document of this schema.
+    JsonSchema(Arc<serde_json::Value>),
+}
+
+/// One prompt and the samples wanted of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The caller's number for it, given back in every event.
+    pub id: u64,
+    /// What the model is given.
+    pub input: Input,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// The seed of the request; [`sample_seed`](crate::rng::sample_seed) makes each sample's of it.
+    pub seed: u64,
+    /// The numbers of the samples wanted, ascending. Sample 2 is the same whether 0 and 1 are
+    /// wanted with it or not.
+    pub samples: Vec<u32>,
+    /// What the completion has to look like.
+    pub constraint: Constraint,
+}
+
+/// A finished text.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Completion {
+    /// The new text, without the prompt and without EOS.
+    pub text: String,
+    /// Whether it was cut off at `max_tokens`.
+    pub truncated: bool,
+    /// Tokens of the prompt, where the model counts them.
+    pub prompt_tokens: Option<u32>,
+    /// Tokens of this completion, where the model counts them.
+    pub completion_tokens: Option<u32>,
+}
+
+/// How one sample ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With a text.
+    Text(Completion),
+    /// The generator has nothing to make of this prompt.
+    Declined,
+    /// This one prompt is refused for good; the message says why.
+    Refused(String),
+    /// Every attempt failed; asking again later may help. It is not remembered.
+    Failed(String),
+}
+
+/// One sample of one request has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// [`Request::id`].
+    pub request: u64,
+    /// The sample's number, one of [`Request::samples`].
+    pub sample: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// What a model can do and how it likes to be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether [`Constraint::JsonSchema`] is obeyed.
+    pub json_schema: bool,
+    /// Whether [`Input::Messages`] is taken; otherwise only [`Input::Prompt`].
+    pub messages: bool,
+    /// Whether a call costs enough to be remembered in the journal. Programs are run again instead.
+    pub journaled: bool,
+}
+
+/// Something that completes prompts.
+pub trait LanguageModel: Send + Sync {
+    /// What keys the journal: everything that decides what the model answers except the request.
+    /// For weights their fingerprint, the tokenizer's and the engine's numerics version; for an
+    /// endpoint its URL and model name.
+    fn identity(&self) -> Arc<str>;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Begins a session. Dropping the session cancels what is under way.
+    ///
+    /// # Errors
+    /// When the model can't be reached or loaded.
+    fn open(&self) -> Result<Box<dyn Session + '_>>;
+}
+
+/// A conversation of many requests at once with a [`LanguageModel`].
+pub trait Session {
+    /// How many more requests should be submitted now to keep the model busy.
+    fn room(&self) -> usize;
+
+    /// Takes requests. Those of one call share a passage, so an engine can share their common head.
+    fn submit(&mut self, requests: Vec<Request>);
+
+    /// Waits for the next sample to end; `None` when nothing is under way.
+    ///
+    /// # Errors
+    /// When the model can't be used at all (a wrong key, a wrong model name): the run ends.
+    fn next(&mut self) -> Option<Result<Event>>;
+}

@@ -1,0 +1,124 @@
+//! The records that travel the road: a [`Document`] comes in, is cut into [`Passage`]s, and leaves
+//! as [`Example`]s.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::task::TaskKind;
+
+/// One source text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// The caller's id where the source has an `id` column, else a hash of the source's name and row.
+    pub id: String,
+    /// The whole text, UTF-8, as the source gives it: never trimmed, so that byte spans stay true.
+    pub text: String,
+    /// Where it was read.
+    pub origin: Origin,
+}
+
+/// The place that a document was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The source's name: its path below the input that the user named, with `/` between parts, or
+    /// `stdin`. It is free of the machine's own folders, so that ids are the same everywhere.
+    pub source: Arc<str>,
+    /// The line (of a text table, counted from 1) or row (of parquet, counted from 1); none where
+    /// the file is one document.
+    pub row: Option<u64>,
+}
+
+/// A part of a document small enough to be prompted with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passage {
+    /// The document it is a part of.
+    pub document: Arc<str>,
+    /// Where that document was read.
+    pub origin: Origin,
+    /// The bytes of the document's text that it covers: `text` is exactly these bytes.
+    pub span: Range<usize>,
+    /// The passage itself, not trimmed.
+    pub text: String,
+}
+
+/// Who speaks in a [`Turn`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Standing instructions.
+    System,
+    /// The one who asks: the prompt.
+    User,
+    /// The one who answers: the completion.
+    Assistant,
+}
+
+impl Role {
+    /// The word that chat formats use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
+/// One message of an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+/// A finished instruction and its response: the canonical record (spec/uit.md 7.0) as far as the
+/// verbs that are there fill it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// 16 hexadecimal digits, from document, span, text, task and sample.
+    pub id: String,
+    /// What kind of task it is.
+    pub task: TaskKind,
+    /// The conversation; generation makes a user's turn and an assistant's.
+    pub turns: Vec<Turn>,
+    /// Structured parts by name; generation fills `context`, the passage.
+    pub fields: BTreeMap<String, String>,
+    /// How it came to be.
+    pub provenance: Provenance,
+}
+
+impl Example {
+    /// The content of the first turn of this role, or the empty string.
+    pub fn first(&self, role: Role) -> &str {
+        self.turns.iter().find(|turn| turn.role == role).map_or("", |turn| turn.content.as_str())
+    }
+}
+
+/// How an example came to be: enough to make it again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provenance {
+    /// The document's id.
+    pub document: Arc<str>,
+    /// Where the document was read.
+    pub origin: Origin,
+    /// The bytes of the document's text that the passage covers.
+    pub span: Range<usize>,
+    /// The prompt's name and version, such as `bonito` or `instruct/v1`.
+    pub template: Arc<str>,
+    /// The model as the journal knows it.
+    pub model: Arc<str>,
+    /// The seed of this sample.
+    pub seed: u64,
+    /// Which sample of its prompt this is, from 0.
+    pub sample: u32,
+    /// 32 hexadecimal digits of the BLAKE3 hash of the prompt.
+    pub prompt_hash: String,
+    /// What was mended in the model's text, in the words of [`Repair`](crate::parse::Repair).
+    pub repairs: Vec<&'static str>,
+    /// Tokens of the prompt, where the model counts them.
+    pub prompt_tokens: Option<u32>,
+    /// Tokens of the completion, where the model counts them.
+    pub completion_tokens: Option<u32>,
+}

@@ -1,0 +1,127 @@
+//! What was not used, and the one word that says why.
+
+use crate::record::Origin;
+use crate::task::TaskKind;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A stop on the road, as the ledger and the rejects name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Bytes to documents.
+    Read,
+    /// Documents to passages.
+    Chunk,
+    /// Passages to prompts: one for each task kind.
+    Prompt,
+    /// Prompts to completions: one for each sample.
+    Generate,
+    /// Completions to instruction and response.
+    Parse,
+    /// What code can check of an example.
+    Check,
+    /// Examples to rows on disk.
+    Write,
+}
+
+impl Stage {
+    /// Every stage, in the order of the road.
+    pub const ALL: [Self; 7] =
+        [Self::Read, Self::Chunk, Self::Prompt, Self::Generate, Self::Parse, Self::Check, Self::Write];
+
+    /// The word for it in `report.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Chunk => "chunk",
+            Self::Prompt => "prompt",
+            Self::Generate => "generate",
+            Self::Parse => "parse",
+            Self::Check => "check",
+            Self::Write => "write",
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($variant:ident $stage:ident $word:literal $about:literal;)*) => {
+        /// Why something was not used: a closed list.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $(#[doc = $about] $variant,)* }
+
+        impl Reason {
+            /// Every reason, by stage.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word for it in reports and rejects.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// Where on the road it is found.
+            pub fn stage(self) -> Stage {
+                match self { $(Self::$variant => Stage::$stage,)* }
+            }
+
+            /// What it means, in one sentence.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$variant => $about,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    InvalidJson Read "invalid_json" "The line is not a JSON object.";
+    InvalidUtf8 Read "invalid_utf8" "The bytes are not UTF-8.";
+    InvalidRow Read "invalid_row" "The row has another number of fields than the table's head.";
+    MissingColumn Read "missing_column" "The row has no value in the text column.";
+    NotText Read "not_text" "The text column holds something else than a string.";
+    Unreadable Read "unreadable" "The file, or the rest of it, can't be read or understood.";
+    EmptyText Read "empty_text" "There is no text, or only blanks.";
+    TooLong Prompt "too_long" "The prompt leaves no room for an answer in the model's window.";
+    Declined Generate "declined" "The generator found nothing to make of this passage.";
+    Refused Generate "refused" "The endpoint refuses this one prompt; its answer is the raw text.";
+    Truncated Parse "truncated" "The completion was cut off at the token limit.";
+    NoPipe Parse "no_pipe" "There is no `<|pipe|>` between instruction and response.";
+    SeveralPipes Parse "several_pipes" "There is more than one `<|pipe|>`.";
+    InvalidAnswer Parse "invalid_answer" "The answer is not the JSON object that was asked for.";
+    EmptyInstruction Parse "empty_instruction" "The instruction is empty, or is nothing but the passage.";
+    EmptyResponse Parse "empty_response" "The response is empty.";
+    LeakedMarker Parse "leaked_marker" "A marker of the prompt or of a chat template stands in the text.";
+    AnswerNotInText Check "answer_not_in_text" "The extractive answer does not occur in the passage.";
+    NotYesNo Check "not_yes_no" "The answer to a yes-no question is neither.";
+    NotALabel Check "not_a_label" "The response is not one of the labels of this kind of task.";
+    NotAnOption Check "not_an_option" "The answer is not among the options, or the options are too few or repeated.";
+    GivenAway Check "given_away" "The instruction gives the answer away.";
+    NumberNotInText Check "number_not_in_text" "A number in the response stands nowhere in passage or instruction.";
+    QuestionIsAnswer Check "question_is_answer" "Instruction and response are the same.";
+    NotShorter Check "not_shorter" "The summary is no shorter than the passage.";
+    Duplicate Check "duplicate" "The same example came out of this passage before.";
+}
+
+/// Something that was not used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reject {
+    /// Why.
+    pub reason: Reason,
+    /// Which source, and which line or row of it.
+    pub origin: Origin,
+    /// The document, from the time it has an id.
+    pub document: Option<Arc<str>>,
+    /// The bytes of the document's text, from the time it is a passage.
+    pub span: Option<Range<usize>>,
+    /// What was asked for, from the time something was.
+    pub task: Option<TaskKind>,
+    /// Which sample, from the time there is one.
+    pub sample: Option<u32>,
+    /// The text as it came: a line, a completion, or the message of what could not read it.
+    pub raw: String,
+}
+
+impl Reject {
+    /// A reject of the reading stage.
+    pub fn read(reason: Reason, origin: Origin, raw: impl Into<String>) -> Self {
+        Self { reason, origin, document: None, span: None, task: None, sample: None, raw: raw.into() }
+    }
+}

@@ -1,0 +1,1 @@
+//! Task data from the text itself, by programs.

@@ -1,0 +1,1 @@
+//! Where one example came from.
