@@ -1,0 +1,149 @@
+//! One call, made until it goes well or there is no more hope.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use instil::Error;
+use instil::lm::{Constraint, Input, Outcome, Request};
+use instil::rng::sample_seed;
+
+use super::client::Client;
+use super::config::{Api, Structured};
+use super::verdict::Verdict;
+use super::wait::{Cancel, waits};
+use super::wire::{Ask, Reply};
+
+/// A server that asks to wait longer than this is not waited for.
+const LONGEST_ASKED: Duration = Duration::from_secs(600);
+/// So many calls in a row in vain, or twice the concurrency if that is more, mean that the server is gone.
+const IN_VAIN: u32 = 16;
+
+/// What a call brought.
+pub(super) enum Called {
+    /// The samples that came, in place of their choices.
+    Answered(Vec<(u32, Outcome)>),
+    /// Perhaps each sample alone is answered.
+    Singly,
+    /// The prompt is refused.
+    Refused(String),
+    /// Every attempt failed.
+    Failed(String),
+}
+
+/// Why a call was not finished.
+pub(super) enum Stop {
+    /// Nobody wants it any more.
+    Cancelled,
+    /// The run ends.
+    Fatal(Error),
+}
+
+impl Client {
+    /// Asks for these samples of a request in one call.
+    pub(super) fn call(&self, request: &Request, samples: &[u32], cancel: &Cancel) -> Result<Called, Stop> {
+        let seed = sample_seed(request.seed, samples.first().copied().unwrap_or(0));
+        let mut waits = waits(self.config.backoff, self.config.attempts, seed);
+        let mut attempts = 0;
+        loop {
+            if cancel.is_raised() {
+                return Err(Stop::Cancelled);
+            }
+            let ask = self.ask(request, samples.len(), seed)?;
+            self.counters.calls.fetch_add(1, Relaxed);
+            let verdict = match self.http.post(ask.path(), &ask.body()) {
+                Ok(answer) => self.judge(answer, &ask),
+                Err(trouble) => Verdict::Later(trouble.message, None),
+            };
+            let (message, asked) = match verdict {
+                Verdict::Done(reply) => {
+                    self.met.set();
+                    self.in_vain.store(0, Relaxed);
+                    return Ok(Called::Answered(self.samples(reply, samples)));
+                }
+                Verdict::Changed => continue,
+                Verdict::Singly => return Ok(Called::Singly),
+                Verdict::Refused(message) => {
+                    self.in_vain.store(0, Relaxed);
+                    return Ok(Called::Refused(message));
+                }
+                Verdict::Fatal(error) => return Err(Stop::Fatal(error)),
+                Verdict::Later(message, asked) => (message, asked.unwrap_or_default()),
+            };
+            attempts += 1;
+            if asked > LONGEST_ASKED {
+                let message = format!("{message}; it asks to come back in {} s", asked.as_secs());
+                return self.in_vain(message);
+            }
+            match waits.next() {
+                Some(wait) => {
+                    cancel.wait(wait.max(asked));
+                    self.counters.retries.fetch_add(1, Relaxed);
+                }
+                None if attempts == 1 => return self.in_vain(message),
+                None => return self.in_vain(format!("{message} (the last of {attempts} attempts)")),
+            }
+        }
+    }
+
+    fn ask<'a>(&'a self, request: &'a Request, n: usize, seed: u64) -> Result<Ask<'a>, Stop> {
+        let chat = match (self.config.api, &request.input) {
+            (Api::Completions, Input::Messages(_)) => {
+                let error =
+                    Error::usage("the completions API takes no messages").with_hint("use the chat API");
+                return Err(Stop::Fatal(error));
+            }
+            (Api::Completions, _) | (Api::Auto, Input::Prompt(_)) => false,
+            (Api::Chat, _) | (Api::Auto, Input::Messages(_)) => true,
+        };
+        let wanted = match self.config.structured {
+            Structured::Auto => chat && !self.quirks.no_schema.is_set(),
+            Structured::On => true,
+            Structured::Off => false,
+        };
+        let schema = match &request.constraint {
+            Constraint::JsonSchema(schema) if wanted => Some(&**schema),
+            Constraint::JsonSchema(_) | Constraint::Free => None,
+        };
+        Ok(Ask {
+            model: &self.model,
+            input: &request.input,
+            sampling: &request.sampling,
+            n,
+            seed,
+            chat,
+            schema,
+            max_completion_tokens: self.quirks.max_completion_tokens.is_set(),
+        })
+    }
+
+    /// The outcome of each sample whose choice came. Choices that nobody asked for are left out.
+    fn samples(&self, reply: Reply, samples: &[u32]) -> Vec<(u32, Outcome)> {
+        let Reply { choices, prompt_tokens, completion_tokens } = reply;
+        self.counters.prompt_tokens.fetch_add(prompt_tokens.unwrap_or(0).into(), Relaxed);
+        self.counters.completion_tokens.fetch_add(completion_tokens.unwrap_or(0).into(), Relaxed);
+        let mut came: Vec<(u32, Outcome)> = Vec::with_capacity(samples.len());
+        for (place, mut outcome) in choices {
+            let Some(&sample) = samples.get(place) else { continue };
+            if came.iter().any(|(other, _)| *other == sample) {
+                continue;
+            }
+            if let Outcome::Text(completion) = &mut outcome {
+                completion.prompt_tokens = prompt_tokens;
+                // The server counts all choices together; how they share it is not known.
+                completion.completion_tokens = completion_tokens.filter(|_| samples.len() == 1);
+            }
+            came.push((sample, outcome));
+        }
+        came
+    }
+
+    /// Every attempt failed: this call's samples have failed, unless so many calls have that the server is gone.
+    fn in_vain(&self, message: String) -> Result<Called, Stop> {
+        let calls = self.in_vain.fetch_add(1, Relaxed) + 1;
+        let most = u32::try_from(self.config.concurrency.get() * 2).unwrap_or(u32::MAX).max(IN_VAIN);
+        if calls >= most {
+            return Err(Stop::Fatal(self.silent(calls, &message)));
+        }
+        Ok(Called::Failed(message))
+    }
+}
