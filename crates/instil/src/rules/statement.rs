@@ -1,0 +1,552 @@
+//! Statements that a passage decides: kept or shortened ones follow from it, negated and altered
+//! ones conflict with it, and those that make a possibility a fact it leaves open.
+
+use super::clause::{self, Clause, Verb};
+use super::text::{Sentence, Text, Token, capitalised};
+use super::value::{Kind, Value};
+use super::words::{Class, is_stop, third_person};
+
+/// What the passage says about a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Truth {
+    /// It follows.
+    Follows,
+    /// It conflicts.
+    Conflicts,
+    /// Neither.
+    Open,
+}
+
+/// A statement about the passage.
+#[derive(Clone, Debug)]
+pub(super) struct Statement {
+    /// The statement, with its full stop.
+    pub(super) text: String,
+    /// What the passage says about it.
+    pub(super) truth: Truth,
+    /// The same as a yes-no question, where that is certain.
+    pub(super) question: Option<String>,
+    /// The sentence it was made of.
+    pub(super) sentence: usize,
+    /// Which pattern made it.
+    pub(super) form: &'static str,
+}
+
+/// Every statement that can be made of the passage.
+pub(super) fn statements(text: &Text) -> Vec<Statement> {
+    let mut found = Vec::new();
+    for sentence in &text.sentences {
+        if let Some(clause) = &sentence.clause {
+            let maker = Maker { text, sentence, clause };
+            maker.kept(&mut found);
+            maker.negated(&mut found);
+            maker.altered(&mut found);
+            maker.open(&mut found);
+        }
+        conditional(text, sentence, &mut found);
+    }
+    found.retain(|statement| statement.text.split_whitespace().count() <= 32);
+    found
+}
+
+struct Maker<'a, 't> {
+    text: &'a Text<'t>,
+    sentence: &'a Sentence,
+    clause: &'a Clause,
+}
+
+impl Maker<'_, '_> {
+    fn tokens(&self, range: std::ops::Range<usize>) -> &[Token] {
+        &self.sentence.tokens[range]
+    }
+
+    fn words(&self, range: std::ops::Range<usize>) -> String {
+        self.text.words(self.tokens(range))
+    }
+
+    fn verb(&self) -> &str {
+        &self.sentence.tokens[self.clause.verb].lower
+    }
+
+    /// The statement out of its parts: date in front, subject, verb, rest.
+    fn say(&self, verb: &str, rest: &str) -> String {
+        let subject = self.words(self.clause.subject.clone());
+        let front = self.words(self.clause.front.clone());
+        let lead = if front.is_empty() {
+            capitalised(&subject)
+        } else {
+            match self.text.small_start(self.tokens(self.clause.subject.clone())) {
+                Some(small) => format!("{}, {small}", capitalised(&front)),
+                None => format!("{}, {subject}", capitalised(&front)),
+            }
+        };
+        super::text::collapse(&format!("{lead} {verb} {rest}.")).replace(" .", ".")
+    }
+
+    /// The yes-no question, for a subject that is not "we" or "you".
+    fn ask(&self, rest: &str) -> Option<String> {
+        let subject = self.tokens(self.clause.subject.clone());
+        if subject[0].class.any(Class::PRON) || !self.clause.plain || self.clause.negated {
+            return None;
+        }
+        let small = self.text.small_start(subject)?;
+        let words = match self.clause.kind {
+            Verb::Aux => format!("{} {small} {rest}?", self.verb()),
+            Verb::Lexical { aux, base } => format!("{aux} {small} {base} {rest}?"),
+        };
+        let front = self.words(self.clause.front.clone());
+        Some(if front.is_empty() { capitalised(&words) } else { format!("{}, {words}", capitalised(&front)) })
+    }
+
+    fn add(
+        &self,
+        found: &mut Vec<Statement>,
+        text: String,
+        question: Option<String>,
+        truth: Truth,
+        form: &'static str,
+    ) {
+        found.push(Statement { text, truth, question, sentence: self.sentence.index, form });
+    }
+
+    fn kept(&self, found: &mut Vec<Statement>) {
+        let verb = self.sentence.tokens[self.clause.verb].clone();
+        let verb_text = self.text.words(std::slice::from_ref(&verb));
+        let short = self.words(self.clause.short.clone());
+        let form = if self.clause.short.len() < self.clause.rest.len() { "shortened" } else { "kept" };
+        let rest_tokens = self.tokens(self.clause.short.clone());
+        self.add(found, self.say(&verb_text, &short), self.ask(&short), Truth::Follows, form);
+        let plural = clause::is_plural(self.tokens(self.clause.subject.clone()));
+        let be = if plural { "are" } else { "is" };
+        let agent = self.clause.person;
+        let not = rest_tokens[0].is("not");
+        let after =
+            if not { self.words(self.clause.short.start + 1..self.clause.short.end) } else { short.clone() };
+        let reworded = match (verb.lower.as_str(), not) {
+            ("shall", false) => Some("must".to_owned()),
+            ("must", false) if agent => Some(format!("{be} required to")),
+            ("shall", true) => Some("must not".to_owned()),
+            ("may" | "shall" | "must", true) if agent && verb.lower != "shall" => {
+                Some(format!("{be} not allowed to"))
+            }
+            ("may", false) if agent && self.party() => Some(format!("{be} allowed to")),
+            _ => None,
+        };
+        if let Some(verb) =
+            reworded.filter(|_| !rest_tokens[0].class.any(Class::ADV) && !(self.clause.quantified && not))
+        {
+            self.add(found, self.say(&verb, &after), None, Truth::Follows, "reworded");
+        }
+    }
+
+    /// Whether the subject is one that permissions are given to.
+    fn party(&self) -> bool {
+        const PARTIES: &[&str] = &[
+            "recipient",
+            "discloser",
+            "disclosee",
+            "party",
+            "parties",
+            "buyer",
+            "seller",
+            "company",
+            "licensee",
+            "licensor",
+            "contractor",
+            "consultant",
+            "supplier",
+            "vendor",
+            "client",
+            "customer",
+            "employee",
+            "user",
+            "users",
+            "you",
+            "landlord",
+            "tenant",
+            "borrower",
+            "lender",
+            "agent",
+            "representatives",
+        ];
+        let head = clause::head(self.tokens(self.clause.subject.clone()));
+        PARTIES.contains(&head.lower.as_str())
+    }
+
+    /// Whether turning the verb round turns the meaning round.
+    fn negatable(&self) -> bool {
+        const SCOPE: &[&str] = &[
+            "because",
+            "also",
+            "either",
+            "only",
+            "all",
+            "every",
+            "each",
+            "both",
+            "some",
+            "any",
+            "sometimes",
+            "always",
+            "never",
+            "most",
+            "many",
+            "until",
+            "unless",
+            "if",
+            "when",
+            "so",
+            "several",
+            "few",
+            "even",
+            "just",
+            "still",
+            "already",
+            "yet",
+            "other",
+            "another",
+            "therefore",
+            "thus",
+            "often",
+            "various",
+            "certain",
+            "without",
+            "except",
+            "one",
+            "than",
+            "however",
+            "probably",
+            "perhaps",
+            "likely",
+            "not",
+            "no",
+            "approximately",
+            "about",
+            "nearly",
+            "almost",
+            "whether",
+            "least",
+            "further",
+            "too",
+            "rather",
+            "though",
+            "although",
+            "that",
+        ];
+        let clause = self.clause;
+        let subject = self.tokens(clause.subject.clone());
+        let first = &subject[0];
+        let counted =
+            first.digit || first.class.any(Class::NUM | Class::QUANT) || first.is("a") || first.is("an");
+        let past = matches!(self.verb(), "was" | "were" | "had")
+            || matches!(clause.kind, Verb::Lexical { aux: "did", .. });
+        let some = counted && (past || !first.class.any(Class::DET));
+        let hedged =
+            matches!(self.verb(), "might" | "could" | "would") || (self.verb() == "may" && !self.party());
+        let scope = self
+            .tokens(clause.short.clone())
+            .iter()
+            .any(|token| SCOPE.contains(&token.lower.as_str()) || token.class.any(Class::NEG));
+        clause.plain
+            && !clause.negated
+            && !clause.quantified
+            && !some
+            && !hedged
+            && !scope
+            && !(first.is("we") && self.verb() == "may")
+    }
+
+    fn negated(&self, found: &mut Vec<Statement>) {
+        let clause = self.clause;
+        let short = self.words(clause.short.clone());
+        if self.negatable() {
+            let verb = match clause.kind {
+                Verb::Aux if self.verb() == "can" => "cannot".to_owned(),
+                Verb::Aux => format!("{} not", self.verb()),
+                Verb::Lexical { aux, base } => format!("{aux} not {base}"),
+            };
+            self.add(found, self.say(&verb, &short), None, Truth::Conflicts, "negated");
+        }
+        // A prohibition turned into its opposite.
+        let rest = self.tokens(clause.short.clone());
+        let polar = rest.iter().any(|token| {
+            matches!(
+                token.lower.as_str(),
+                "any"
+                    | "either"
+                    | "yet"
+                    | "nor"
+                    | "unless"
+                    | "until"
+                    | "except"
+                    | "without"
+                    | "other"
+                    | "only"
+                    | "but"
+                    | "if"
+                    | "because"
+                    | "necessarily"
+                    | "all"
+                    | "anyone"
+                    | "anything"
+                    | "ever"
+                    | "always"
+                    | "every"
+            )
+        });
+        if rest[0].is("not")
+            && !polar
+            && clause.plain
+            && !clause.quantified
+            && matches!(self.verb(), "shall" | "must" | "is" | "are" | "was" | "were" | "will")
+        {
+            let rest = self.words(clause.short.start + 1..clause.short.end);
+            self.add(found, self.say(self.verb(), &rest), None, Truth::Conflicts, "un-negated");
+        }
+    }
+
+    /// A number, date or share put in the place of another.
+    fn altered(&self, found: &mut Vec<Statement>) {
+        let clause = self.clause;
+        const BOUNDS: &[&str] = &[
+            "least",
+            "more",
+            "less",
+            "over",
+            "up",
+            "under",
+            "below",
+            "above",
+            "fewer",
+            "within",
+            "than",
+            "minimum",
+            "maximum",
+            "most",
+            "about",
+            "approximately",
+            "nearly",
+            "almost",
+            "exceed",
+            "between",
+            "range",
+            "ranging",
+            "not",
+            "no",
+            "only",
+            "or",
+            "such",
+        ];
+        let all = self.tokens(clause.subject.start..clause.short.end);
+        let bounded = all.iter().any(|token| BOUNDS.contains(&token.lower.as_str()));
+        if bounded
+            || clause.negated
+            || !clause.plain
+            || matches!(self.verb(), "may" | "can" | "might" | "could")
+        {
+            return;
+        }
+        for value in &self.sentence.values {
+            if value.tokens.end > clause.short.end
+                || value.tokens.start < clause.subject.start
+                || self.text.occurrences(&value.text) > 1
+            {
+                continue;
+            }
+            let Some(other) = self.other(value) else { continue };
+            let swap = |range: std::ops::Range<usize>| {
+                if value.tokens.start >= range.start && value.tokens.end <= range.end {
+                    let (start, end) = (
+                        self.words(range.start..value.tokens.start),
+                        self.words(value.tokens.end..range.end),
+                    );
+                    Some(format!("{start} {other} {end}").trim().to_owned())
+                } else {
+                    None
+                }
+            };
+            let Some(short) = swap(clause.short.clone()) else { continue };
+            let verb = self.words(clause.verb..clause.verb + 1);
+            let short = tidy(&short);
+            self.add(found, self.say(&verb, &short), self.ask(&short), Truth::Conflicts, "altered");
+        }
+    }
+
+    /// Another value of the same kind and shape from the passage, else a number near this one.
+    fn other(&self, value: &Value) -> Option<String> {
+        if matches!(value.kind, Kind::Name | Kind::Phrase | Kind::Quoted) {
+            return None;
+        }
+        let here = self.words(0..self.sentence.tokens.len());
+        let alike = |other: &&Value| {
+            std::mem::discriminant(&other.kind) == std::mem::discriminant(&value.kind)
+                && shape(&other.text) == shape(&value.text)
+                && other.text != value.text
+                && !super::question::occurs(&here, &other.text)
+        };
+        let found = self.text.clean().flat_map(|sentence| &sentence.values).find(alike);
+        found.map(|value| value.text.clone()).or_else(|| near(value))
+    }
+
+    /// A statement that goes further than the hedged sentence.
+    fn open(&self, found: &mut Vec<Statement>) {
+        let clause = self.clause;
+        if clause.negated || !clause.plain {
+            return;
+        }
+        let short_tokens = self.tokens(clause.short.clone());
+        let short = self.words(clause.short.clone());
+        let weak = short_tokens.iter().any(|token| {
+            matches!(
+                token.lower.as_str(),
+                "some"
+                    | "sometimes"
+                    | "often"
+                    | "many"
+                    | "certain"
+                    | "rarely"
+                    | "or"
+                    | "also"
+                    | "if"
+                    | "unless"
+                    | "only"
+                    | "require"
+                    | "well"
+                    | "have"
+                    | "when"
+                    | "always"
+                    | "any"
+            )
+        });
+        let subject = self.tokens(clause.subject.clone());
+        let plural = clause::is_plural(subject);
+        if matches!(self.verb(), "may" | "might") && !weak && !clause.quantified && !self.decided_elsewhere()
+        {
+            self.add(found, self.say("will", &short), None, Truth::Open, "made certain");
+        }
+        let first = &subject[0];
+        if clause.front.is_empty()
+            && matches!(first.lower.as_str(), "some" | "many" | "several")
+            && subject.len() > 1
+            && subject[1].word
+            && !subject[1].is("of")
+            && plural
+            && !self.decided_elsewhere()
+        {
+            let verb = self.words(clause.verb..clause.verb + 1);
+            let counted = self.words(clause.subject.start + 1..clause.subject.end);
+            self.add(found, format!("Most {counted} {verb} {short}."), None, Truth::Open, "some to most");
+        }
+        let thought = short_tokens.windows(2).position(|pair| {
+            matches!(pair[0].lower.as_str(), "thought" | "believed" | "suspected" | "considered")
+                && pair[1].is("to")
+        });
+        if let (Some(0), "is" | "are", Some(be)) = (thought, self.verb(), short_tokens.get(2)) {
+            if be.is("be") && short_tokens.len() > 4 && !self.decided_elsewhere() {
+                let rest = self.words(clause.short.start + 3..clause.short.end);
+                self.add(found, self.say(self.verb(), &rest), None, Truth::Open, "made certain");
+            }
+        }
+        let _ = third_person;
+    }
+
+    /// Whether another sentence shares most of the words, and so may decide what this one leaves open.
+    fn decided_elsewhere(&self) -> bool {
+        let content: Vec<&str> = self
+            .sentence
+            .tokens
+            .iter()
+            .map(|token| token.lower.as_str())
+            .filter(|word| !is_stop(word))
+            .collect();
+        self.text.sentences.iter().filter(|other| other.index != self.sentence.index).any(|other| {
+            let shared =
+                content.iter().filter(|word| other.tokens.iter().any(|token| token.lower == **word)).count();
+            shared * 2 > content.len()
+        })
+    }
+}
+
+/// "If X is terminated, ..." leaves open whether it is.
+fn conditional(text: &Text, sentence: &Sentence, found: &mut Vec<Statement>) {
+    let tokens = &sentence.tokens;
+    if !sentence.alone || !tokens[0].is("if") {
+        return;
+    }
+    let Some(comma) = tokens.iter().position(|token| token.is(",")) else { return };
+    let condition = &tokens[1..comma];
+    if !(5..=18).contains(&condition.len()) || tokens.len() - comma < 5 {
+        return;
+    }
+    let Some(clause) = clause::find(condition) else { return };
+    let be = condition[clause.verb].lower.as_str();
+    if !matches!(be, "is" | "are")
+        || clause.negated
+        || !clause.plain
+        || clause.quantified
+        || clause.short.len() < 3
+    {
+        return;
+    }
+    if condition.iter().any(|token| matches!(token.lower.as_str(), "or" | "any" | "it" | "they" | "such")) {
+        return;
+    }
+    let subject = text.words(&condition[clause.subject.clone()]);
+    let rest = text.words(&condition[clause.short.clone()]);
+    let participle = condition[clause.short.start].class.any(Class::V_PART)
+        && !condition[clause.short.start].class.any(Class::V_BASE);
+    let verb = match (participle, be) {
+        (true, "is") => "has been",
+        (true, _) => "have been",
+        (false, be) => be,
+    };
+    let statement = format!("{} {verb} {rest}.", capitalised(&subject));
+    found.push(Statement {
+        text: statement,
+        truth: Truth::Open,
+        question: None,
+        sentence: sentence.index,
+        form: "condition",
+    });
+}
+
+/// Blanks before commas and signs, left by a swap, taken out.
+fn tidy(text: &str) -> String {
+    text.replace(" ,", ",").replace(" )", ")").replace("( ", "(").replace(" %", "%")
+}
+
+/// Digits as 0 and other letters as they are, shortened: values of one shape can stand for each other.
+fn shape(text: &str) -> (usize, bool, bool) {
+    let words = text.split_whitespace().count();
+    (words, text.starts_with(|c: char| c.is_ascii_digit() || c == '$'), text.contains('.'))
+}
+
+/// A whole number near the one in the value, in the same words around it.
+fn near(value: &Value) -> Option<String> {
+    let digits: String =
+        value.text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    let tail_digit = value.text.replacen(&digits, "", 1).chars().any(|c| c.is_ascii_digit());
+    let number: u32 = digits.parse().ok()?;
+    if tail_digit || number < 2 || digits.starts_with('0') {
+        return None;
+    }
+    let other = match value.kind {
+        Kind::Percent => {
+            if number > 50 {
+                number - 20
+            } else {
+                number + 20
+            }
+        }
+        Kind::Span | Kind::Count(_) | Kind::Measure(_) => {
+            if number < 10 {
+                number + 2
+            } else {
+                number * 2
+            }
+        }
+        Kind::Date if number > 1500 => number - 4,
+        _ => return None,
+    };
+    Some(value.text.replacen(&digits, &other.to_string(), 1))
+}

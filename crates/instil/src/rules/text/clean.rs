@@ -1,0 +1,200 @@
+//! Which sentences are whole and ordinary enough to ask about.
+
+use super::{Class, Token};
+
+/// The fewest and most words of a sentence that is used.
+const WORDS: std::ops::RangeInclusive<usize> = 6..=45;
+
+/// Marks that ordinary prose doesn't have, or that make a gap or question hard to read.
+const ODD: &[char] = &[
+    '_', '@', '|', '•', '□', '…', '#', '<', '>', '=', '{', '}', '[', ']', '*', '\\', '^', '~', '■', '●', '†',
+    '§', '+', '±', '\u{fffd}', '_', '☐', '·', '®', '™', '©', '?', '!',
+];
+
+/// Connectives with a comma behind them that can be left away.
+const CONNECTIVES: &[&str] = &[
+    "however",
+    "therefore",
+    "thus",
+    "moreover",
+    "furthermore",
+    "additionally",
+    "finally",
+    "nevertheless",
+    "consequently",
+    "meanwhile",
+    "nonetheless",
+    "hence",
+    "lastly",
+    "overall",
+    "accordingly",
+];
+const CONNECTIVES_2: &[[&str; 2]] =
+    &[["in", "addition"], ["for", "example"], ["for", "instance"], ["in", "fact"], ["of", "course"]];
+
+/// The number of tokens before the statement: a list number, a heading glued to it, a connective.
+pub(super) fn core_start(tokens: &[Token]) -> usize {
+    let mut start = 0;
+    let at = |i: usize| tokens.get(i);
+    let mark = |i: usize, what: &str| at(i).is_some_and(|token| token.is(what));
+    if mark(0, "(") && at(1).is_some_and(|token| token.lower.len() <= 4) && mark(2, ")") {
+        start = 3;
+    } else if mark(0, "-") || mark(0, "•") || mark(0, "*") {
+        start = 1;
+    }
+    if at(start)
+        .is_some_and(|token| token.digit && token.lower.chars().all(|c| c.is_ascii_digit() || c == '.'))
+    {
+        if mark(start + 1, ".") || mark(start + 1, ")") {
+            start += 2;
+        } else if tokens[start].lower.contains('.') && at(start + 1).is_some_and(|token| token.capital) {
+            start += 1;
+        }
+    }
+    if mark(start, "(") && at(start + 1).is_some_and(|token| token.lower.len() <= 4) && mark(start + 2, ")") {
+        start += 3;
+    }
+    start += glued_heading(&tokens[start..]);
+    if at(start).is_some_and(|token| CONNECTIVES.contains(&token.lower.as_str())) && mark(start + 1, ",") {
+        start += 2;
+    } else if CONNECTIVES_2.iter().any(|[one, two]| mark(start, one) && mark(start + 1, two))
+        && mark(start + 2, ",")
+    {
+        start += 3;
+    }
+    start
+}
+
+/// The length of a heading that lost its line: "International Users We are ..." has two words of it.
+fn glued_heading(tokens: &[Token]) -> usize {
+    const OPENERS: &[&str] =
+        &["we", "if", "our", "you", "your", "this", "these", "when", "it", "each", "any", "all", "by"];
+    if tokens.first().is_none_or(|token| token.class.any(Class::CLOSED)) {
+        return 0;
+    }
+    for (i, token) in tokens.iter().enumerate().take(10) {
+        let opener = token.capital && OPENERS.contains(&token.lower.as_str());
+        if i > 0 && opener && tokens.get(i + 1).is_some_and(|next| !next.capital) {
+            return i;
+        }
+        let of_heading =
+            token.capital || token.class.any(Class::PREP | Class::CONJ | Class::DET) || token.is("&");
+        if !of_heading {
+            return 0;
+        }
+    }
+    0
+}
+
+/// Whether this is a whole sentence of ordinary prose.
+pub(super) fn is_clean(text: &str, tokens: &[Token]) -> bool {
+    let words = tokens.iter().filter(|token| token.word).count();
+    let Some(first) = tokens.first() else { return false };
+    if !WORDS.contains(&words) || !(first.capital || first.digit) || text.len() > 320 {
+        return false;
+    }
+    if text.contains(ODD)
+        || text.contains("http")
+        || text.contains("www.")
+        || text.contains(" - ")
+        || text.contains("..")
+    {
+        return false;
+    }
+    if text.contains("--")
+        || text.contains(" / ")
+        || text.contains("quot;")
+        || text.contains("&lt;")
+        || text.contains('\u{a0}')
+    {
+        return false;
+    }
+    let shouted = tokens.iter().filter(|token| is_shouted(&text_of(text, tokens, token))).count();
+    let capitals = tokens.iter().filter(|token| token.capital).count();
+    let short = tokens
+        .iter()
+        .filter(|token| token.word && token.lower.chars().count() == 1 && !token.is("a") && !token.is("i"))
+        .count();
+    if shouted * 4 > words || capitals * 2 > words + 1 || short > 3 || glued(tokens) {
+        return false;
+    }
+    let cites = tokens.windows(2).any(|pair| pair[0].is("et") && pair[1].is("al"))
+        || tokens.iter().any(|token| {
+            matches!(
+                token.lower.as_str(),
+                "ibid" | "op" | "cit" | "vol" | "pp" | "fig" | "figs" | "e.g" | "viz"
+            )
+        });
+    let imperative = first.class.any(Class::V_BASE) && !first.class.any(Class::V_NOUN | Class::NOUN);
+    let click = tokens.iter().take(2).any(|token| matches!(token.lower.as_str(), "click" | "see" | "please"));
+    !cites && !imperative && !click && balanced(text) && has_verb(tokens)
+}
+
+fn text_of(text: &str, tokens: &[Token], token: &Token) -> String {
+    let start = tokens[0].span.start;
+    text[token.span.start - start..token.span.end - start].to_owned()
+}
+
+fn is_shouted(word: &str) -> bool {
+    word.chars().filter(|c| c.is_alphabetic()).count() > 3 && !word.chars().any(char::is_lowercase)
+}
+
+/// Whether a word that begins sentences stands capitalised after an ordinary word: two sentences in one.
+fn glued(tokens: &[Token]) -> bool {
+    const OPENERS: &[&str] = &[
+        "we", "if", "our", "you", "your", "this", "these", "when", "it", "they", "he", "she", "there",
+        "however",
+    ];
+    tokens.windows(2).any(|pair| pair[0].word && pair[1].capital && OPENERS.contains(&pair[1].lower.as_str()))
+}
+
+/// Whether something in it can be a finite verb.
+fn has_verb(tokens: &[Token]) -> bool {
+    tokens.iter().skip(1).any(|token| {
+        !token.capital && (token.class.any(Class::AUX | Class::FINITE) || token.lower.ends_with("ed"))
+    })
+}
+
+/// Whether brackets and double quotes are closed.
+fn balanced(text: &str) -> bool {
+    let mut depth = 0_i32;
+    let mut quotes = 0_i32;
+    let mut straight = 0_u32;
+    for c in text.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            '“' => quotes += 1,
+            '”' => quotes -= 1,
+            '"' => straight += 1,
+            _ => {}
+        }
+        if depth < 0 || quotes < 0 {
+            return false;
+        }
+    }
+    depth == 0 && quotes == 0 && straight.is_multiple_of(2) && !text.contains('`') && !text.contains("''")
+}
+
+/// Whether the sentence says what it is about: it doesn't open with a pronoun or connective, and
+/// doesn't point back.
+pub(super) fn is_alone(tokens: &[Token]) -> bool {
+    let first = &tokens[0];
+    let own =
+        ["study", "paper", "article", "agreement", "policy", "trial", "notice", "website", "site", "app"];
+    if first.class.any(Class::THIS) {
+        return tokens.get(1).is_some_and(|next| own.contains(&next.lower.as_str()));
+    }
+    if first.class.any(Class::STARTER) || (first.class.any(Class::SUB) && !first.is("if")) {
+        return false;
+    }
+    let points_back = |token: &Token| {
+        matches!(
+            token.lower.as_str(),
+            "former" | "latter" | "aforesaid" | "aforementioned" | "thereof" | "above-mentioned"
+        )
+    };
+    let such = tokens.iter().take(8).any(|token| token.is("such"))
+        && !tokens.windows(2).any(|pair| pair[0].is("such") && pair[1].is("as"));
+    !tokens.iter().any(points_back) && !such
+}
