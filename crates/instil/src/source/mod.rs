@@ -1,1 +1,257 @@
 //! Bytes to documents.
+//!
+//! [`resolve`] makes files of what the user typed, [`open`] makes [`Documents`] of the files. It
+//! knows endings and bytes; it does not know what a document will be used for.
+
+mod bytes;
+mod column;
+mod elements;
+mod json;
+mod kind;
+mod place;
+mod resolve;
+mod row;
+mod whole;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::reject::{Reason, Reject};
+
+pub use bytes::Packing;
+pub use kind::Kind;
+pub use resolve::resolve;
+
+use bytes::Peeked;
+use column::Choice;
+use place::{Item, Place};
+
+/// What the user says about columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The column that holds the text. Otherwise it is `text`, `content`, `context`, `passage`,
+    /// `document`, `body` or `article`, the first that is there, else the only column of strings.
+    pub text_column: Option<String>,
+    /// The column that holds the document's id, a string or an integer; otherwise `id`, if it is
+    /// there. A row without it gets a hash of the source's name and the row's number.
+    pub id_column: Option<String>,
+}
+
+/// A file that is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// What ids and messages call it: a folder's last part and the path below it, a file's last
+    /// part, or `stdin`.
+    pub name: Arc<str>,
+    /// Where it is, as typed; `-` is stdin.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: Kind,
+    /// How it is compressed.
+    pub packing: Packing,
+    /// Its size on disk; 0 where that is not known.
+    pub bytes: u64,
+    /// When it was written, in nanoseconds since 1970, where that is known.
+    pub modified: Option<i64>,
+}
+
+/// The documents of one file, in order.
+trait Reader: Iterator<Item = Item> + Send {
+    /// The columns chosen in the first good row, from the time it has been read.
+    fn choice(&self) -> Option<&Choice>;
+}
+
+/// A document, or what came in its place, that is already there.
+struct One(Option<Item>);
+
+impl Iterator for One {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        self.0.take()
+    }
+}
+
+impl Reader for One {
+    fn choice(&self) -> Option<&Choice> {
+        None
+    }
+}
+
+/// How many bad rows [`open`] reads in search of a good one.
+const PROBED_ROWS: usize = 1000;
+
+/// Begins to read `files`.
+///
+/// The first good row of the first table that has one is read now, so that a wrong column is known
+/// before any work is done. Tables may have different columns: in each the text column is looked for
+/// anew.
+///
+/// # Errors
+/// When that row has no text column, or not the column that `options` names.
+pub fn open(files: Vec<SourceFile>, options: &Options) -> Result<Documents> {
+    let mut documents = Documents {
+        files: files.into_iter().map(|file| (file, None)).collect(),
+        options: options.clone(),
+        current: None,
+        columns: Vec::new(),
+    };
+    for (file, probed) in &mut documents.files {
+        if !file.kind.is_table() && file.kind != Kind::Stream {
+            continue;
+        }
+        let mut current = Current::open(file, options);
+        let settled = current.probe()?;
+        // A pipe can't be opened a second time.
+        if settled || file.bytes == 0 {
+            *probed = Some(current);
+        }
+        if settled {
+            break;
+        }
+    }
+    Ok(documents)
+}
+
+/// The documents of all files, in order, each read when it is asked for.
+pub struct Documents {
+    files: VecDeque<(SourceFile, Option<Current>)>,
+    options: Options,
+    current: Option<Current>,
+    columns: Vec<(Arc<str>, String)>,
+}
+
+impl Documents {
+    /// The text column of each table of which a row has been read, by the source's name.
+    pub fn text_columns(&self) -> impl Iterator<Item = (&str, &str)> {
+        let probed = self.current.iter().chain(self.files.iter().filter_map(|(_, probed)| probed.as_ref()));
+        let probed = probed.filter_map(|current| Some((&*current.place.0, current.column()?)));
+        self.columns.iter().map(|(name, column)| (&**name, column.as_str())).chain(probed)
+    }
+}
+
+impl Iterator for Documents {
+    type Item = Result<crate::record::Document, Reject>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.current.is_none() {
+                let (file, probed) = self.files.pop_front()?;
+                self.current = Some(probed.unwrap_or_else(|| Current::open(&file, &self.options)));
+            }
+            let current = self.current.as_mut().expect("it was set above");
+            if let Some(item) = current.next() {
+                return Some(item);
+            }
+            if let Some(column) = current.column() {
+                self.columns.push((Arc::clone(&current.place.0), column.to_owned()));
+            }
+            self.current = None;
+        }
+    }
+}
+
+/// A file that is being read.
+struct Current {
+    place: Place,
+    reader: Box<dyn Reader>,
+    /// What was read in search of a good row.
+    ahead: VecDeque<Item>,
+    is_empty: bool,
+}
+
+impl Current {
+    fn open(file: &SourceFile, options: &Options) -> Self {
+        let place = Place(Arc::clone(&file.name));
+        let reader = reader(place.clone(), file, options)
+            .unwrap_or_else(|error| Box::new(One(Some(Err(place.unreadable(None, &error))))));
+        Self { place, reader, ahead: VecDeque::new(), is_empty: true }
+    }
+
+    /// Reads until the columns are chosen; whether they are.
+    fn probe(&mut self) -> Result<bool> {
+        while self.reader.choice().is_none() && self.ahead.len() < PROBED_ROWS {
+            match self.reader.next() {
+                Some(item) => self.ahead.push_back(item),
+                None => break,
+            }
+        }
+        self.reader.choice().map_or(Ok(false), |choice| choice.to_result().map(|_| true))
+    }
+
+    fn column(&self) -> Option<&str> {
+        match self.reader.choice() {
+            Some(Choice::Made(columns)) => Some(&columns.text),
+            _ => None,
+        }
+    }
+}
+
+impl Iterator for Current {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        let next = self.ahead.pop_front().or_else(|| self.reader.next());
+        if next.is_some() {
+            self.is_empty = false;
+            return next;
+        }
+        if !std::mem::replace(&mut self.is_empty, false) {
+            return None;
+        }
+        Some(Err(self.place.reject(Reason::EmptyText, None, "there is nothing in it")))
+    }
+}
+
+fn reader(place: Place, file: &SourceFile, options: &Options) -> io::Result<Box<dyn Reader>> {
+    if let Kind::Unreadable(why) = &file.kind {
+        return Ok(one(Err(place.reject(Reason::Unreadable, None, why))));
+    }
+    let raw: Box<dyn Read + Send> =
+        if file.path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(&file.path)?) };
+    read_as(place, raw, file, options)
+}
+
+fn read_as(
+    place: Place,
+    raw: Box<dyn Read + Send>,
+    file: &SourceFile,
+    options: &Options,
+) -> io::Result<Box<dyn Reader>> {
+    let packed = Peeked::new(raw);
+    let packing = Packing::of(packed.head());
+    let mut bytes = Peeked::new(packing.unpack(packed)?);
+    let kind = match &file.kind {
+        Kind::Stream => Kind::of_content(bytes.head()),
+        kind => Some(kind.clone()),
+    };
+    let Some(kind) = kind else {
+        let raw = "neither text nor another kind that is known; name a file with an ending to say what it is";
+        return Ok(one(Err(place.reject(Reason::Unreadable, None, raw))));
+    };
+    if kind.is_characters() {
+        if let Some(encoding) = kind::other_encoding(bytes.head()) {
+            let raw = format!("it is {encoding}, and only UTF-8 is read; {}", kind::encoding_hint(encoding));
+            return Ok(one(Err(place.reject(Reason::Unreadable, None, raw))));
+        }
+        bytes.skip_byte_order_mark();
+    }
+    let bytes = Box::new(bytes);
+    Ok(match kind {
+        Kind::Text => one(whole::plain(&place, bytes)),
+        Kind::Jsonl => Box::new(json::lines(place, bytes, options.clone())),
+        Kind::Json => Box::new(json::elements(place, bytes, options.clone())),
+        _ => one(Err(place.reject(Reason::Unreadable, None, "this kind of file can't be read yet"))),
+    })
+}
+
+fn one(item: Item) -> Box<dyn Reader> {
+    Box::new(One(Some(item)))
+}
+
+#[cfg(test)]
+mod tests;
