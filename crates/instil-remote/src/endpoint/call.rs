@@ -9,13 +9,14 @@ use instil::rng::sample_seed;
 
 use super::client::Client;
 use super::config::{Api, Structured};
-use super::verdict::Verdict;
+use super::http::Trouble;
+use super::verdict::{Later, Verdict};
 use super::wait::{Cancel, waits};
 use super::wire::{Ask, Reply};
 
 /// A server that asks to wait longer than this is not waited for.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
-/// So many calls in a row in vain, or twice the concurrency if that is more, mean that the server is gone.
+/// So many calls in a row that found nobody, or twice the concurrency if that is more, mean that the server is gone.
 const IN_VAIN: u32 = 16;
 
 /// What a call brought.
@@ -52,9 +53,11 @@ impl Client {
             self.counters.calls.fetch_add(1, Relaxed);
             let verdict = match self.http.post(ask.path(), &ask.body()) {
                 Ok(answer) => self.judge(answer, &ask),
-                Err(trouble) => Verdict::Later(trouble.message, None),
+                Err(Trouble { message, unreachable: away }) => {
+                    Verdict::Later(Later { message, asked: Duration::ZERO, away })
+                }
             };
-            let (message, asked) = match verdict {
+            let Later { message, asked, away } = match verdict {
                 Verdict::Done(reply) => {
                     self.met.set();
                     self.in_vain.store(0, Relaxed);
@@ -67,20 +70,22 @@ impl Client {
                     return Ok(Called::Refused(message));
                 }
                 Verdict::Fatal(error) => return Err(Stop::Fatal(error)),
-                Verdict::Later(message, asked) => (message, asked.unwrap_or_default()),
+                Verdict::Later(later) => later,
             };
             attempts += 1;
             if asked > LONGEST_ASKED {
                 let message = format!("{message}; it asks to come back in {} s", asked.as_secs());
-                return self.in_vain(message);
+                return self.in_vain(message, away);
             }
             match waits.next() {
                 Some(wait) => {
                     cancel.wait(wait.max(asked));
-                    self.counters.retries.fetch_add(1, Relaxed);
+                    if !cancel.is_raised() {
+                        self.counters.retries.fetch_add(1, Relaxed);
+                    }
                 }
-                None if attempts == 1 => return self.in_vain(message),
-                None => return self.in_vain(format!("{message} (the last of {attempts} attempts)")),
+                None if attempts == 1 => return self.in_vain(message, away),
+                None => return self.in_vain(format!("{message} (the last of {attempts} attempts)"), away),
             }
         }
     }
@@ -137,12 +142,19 @@ impl Client {
         came
     }
 
-    /// Every attempt failed: this call's samples have failed, unless so many calls have that the server is gone.
-    fn in_vain(&self, message: String) -> Result<Called, Stop> {
-        let calls = self.in_vain.fetch_add(1, Relaxed) + 1;
-        let most = u32::try_from(self.config.concurrency.get() * 2).unwrap_or(u32::MAX).max(IN_VAIN);
-        if calls >= most {
-            return Err(Stop::Fatal(self.silent(calls, &message)));
+    /// Every attempt failed, and so have this call's samples.
+    ///
+    /// Where many calls in a row ended because nobody is there or nobody is served, the run ends
+    /// instead of counting what may be a million more samples as failed. Failures that may be the
+    /// prompt's (a 500, a timeout, garbage) don't count for that: otherwise a few bad prompts left
+    /// over at the end could never be got behind.
+    fn in_vain(&self, message: String, away: bool) -> Result<Called, Stop> {
+        if away {
+            let calls = self.in_vain.fetch_add(1, Relaxed) + 1;
+            let most = u32::try_from(self.config.concurrency.get() * 2).unwrap_or(u32::MAX).max(IN_VAIN);
+            if calls >= most {
+                return Err(Stop::Fatal(self.silent(calls, &message)));
+            }
         }
         Ok(Called::Failed(message))
     }

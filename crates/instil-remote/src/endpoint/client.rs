@@ -20,7 +20,7 @@ pub(super) struct Client {
     pub(super) met: Known,
     /// Whether the server gave any answer to anything.
     reached: Known,
-    /// Calls since the last one that went well whose attempts were all in vain.
+    /// Calls since the last one that was answered whose every attempt found nobody there or nobody served.
     pub(super) in_vain: AtomicU32,
 }
 

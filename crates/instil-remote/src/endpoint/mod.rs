@@ -6,7 +6,7 @@
 //! | server | what is relied on |
 //! |---|---|
 //! | vLLM | `/completions` puts the tokenizer's BOS before the prompt; `n` and `seed` are honoured; `n > 1` at temperature 0 is a 400; a schema comes as `response_format`; a prompt too long is a 400 |
-//! | llama.cpp's server | `n > 1` is a 500 saying that only one completion choice is allowed, or is ignored, by version; a seed keeps 32 bits; `max_tokens` is taken by both APIs |
+//! | llama.cpp's server | in versions that don't know `n` it is a 500 saying that only one completion choice is allowed (llama-cpp-python's server ignores it); a seed keeps 32 bits; `max_tokens` is taken by both APIs |
 //! | OpenAI | newer models refuse `max_tokens` and name `max_completion_tokens`; an empty account is a 429 of code `insufficient_quota`; `Retry-After` on 429 |
 //!
 //! The road of one request: [`session`] gives it to a thread, [`answer`] decides how many calls its

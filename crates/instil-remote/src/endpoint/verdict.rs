@@ -17,12 +17,22 @@ pub(super) enum Verdict {
     Changed,
     /// Several choices in one call may be what it can't do; ask for each alone.
     Singly,
-    /// It may go better later, but not before this time has passed.
-    Later(String, Option<Duration>),
+    /// It may go better later.
+    Later(Later),
     /// This prompt is refused.
     Refused(String),
     /// No call can go well.
     Fatal(Error),
+}
+
+/// An attempt that failed.
+pub(super) struct Later {
+    /// How, in words for the user.
+    pub(super) message: String,
+    /// How long the server asks to be left alone.
+    pub(super) asked: Duration,
+    /// Whether it says nothing of this prompt: nobody is there, or nobody is served.
+    pub(super) away: bool,
 }
 
 impl Client {
@@ -32,7 +42,10 @@ impl Client {
         if (200..300).contains(&status) {
             return match wire::read(&answer.body) {
                 Ok(reply) => Verdict::Done(reply),
-                Err(what) => Verdict::Later(self.http.scrub(&what), None),
+                Err(what) => {
+                    let message = self.http.scrub(&what);
+                    Verdict::Later(Later { message, asked: Duration::ZERO, away: false })
+                }
             };
         }
         let mut complaint = wire::complaint(&answer.body);
@@ -47,11 +60,13 @@ impl Client {
             429 if complaint.code.as_deref() == Some("insufficient_quota") => {
                 Verdict::Fatal(self.no_money(message))
             }
-            // llama.cpp's server up to 2025.
+            // What versions of llama.cpp's server that don't know `n` say to it.
             500 if ask.n > 1 && message.to_lowercase().contains("one completion choice") => Verdict::Singly,
-            408 | 409 | 425 | 429 | 500.. => {
-                Verdict::Later(format!("HTTP {status}: {message}"), answer.retry_after)
-            }
+            408 | 409 | 425 | 429 | 500.. => Verdict::Later(Later {
+                message: format!("HTTP {status}: {message}"),
+                asked: answer.retry_after.unwrap_or_default(),
+                away: matches!(status, 429 | 502 | 503),
+            }),
             _ => Verdict::Refused(format!("HTTP {status}: {message}")),
         }
     }
@@ -61,11 +76,14 @@ impl Client {
             let low = complaint.message.to_lowercase();
             names.iter().any(|name| low.contains(name) || complaint.param.as_deref() == Some(name))
         };
-        if !ask.max_completion_tokens && is_about(&["max_completion_tokens"]) && !is_too_long(&complaint) {
+        let too_long = is_too_long(&complaint);
+        if !ask.max_completion_tokens && is_about(&["max_completion_tokens"]) && !too_long {
             self.quirks.max_completion_tokens.set();
             return Verdict::Changed;
         }
-        if ask.schema.is_some() && is_about(&["response_format", "schema", "structured", "guided", "grammar"])
+        if ask.schema.is_some()
+            && is_about(&["response_format", "schema", "structured", "guided", "grammar"])
+            && !too_long
         {
             if self.config.structured == Structured::On {
                 return Verdict::Fatal(self.no_schema(&complaint.message));

@@ -1,5 +1,7 @@
 //! [`instil_remote::Endpoint`] against a scripted server.
 
+#![allow(clippy::unwrap_used)]
+
 mod answers;
 mod fatal;
 mod quirks;

@@ -41,6 +41,16 @@ fn a_server_that_ignores_n_is_asked_for_each_sample() {
 }
 
 #[test]
+fn choices_that_are_left_out_are_asked_for_alone() {
+    let (texts, calls) = three_each(|call| call.answer(call.n().min(2)));
+    let alone = |id, sample| text(&format!("prompt {id}"), sample_seed(id, sample), 0);
+    let second = |id| text(&format!("prompt {id}"), sample_seed(id, 0), 1);
+    let expected = [alone(1, 0), second(1), alone(1, 2), alone(2, 0), second(2), alone(2, 2)];
+    assert_eq!(texts, expected);
+    assert_eq!(calls.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [3, 1, 3, 1]);
+}
+
+#[test]
 fn a_server_that_refuses_n_is_asked_for_each_sample() {
     let refusals = [
         Reply::error(500, "Only one completion choice is allowed"),

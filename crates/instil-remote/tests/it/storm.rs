@@ -64,6 +64,20 @@ fn every_sample_arrives_once_through_a_server_that_fails_three_calls_of_ten() {
 }
 
 #[test]
+fn every_sample_arrives_once_from_such_a_server_that_ignores_n() {
+    let server = Server::start(|call| failing(call).unwrap_or_else(|| call.answer(1)));
+    let endpoint = Endpoint::connect(quick(&server.base)).unwrap();
+    let events = all(&endpoint, (0..100).map(|id| request(id, 3)).collect());
+    let came: Vec<_> =
+        events.iter().map(|event| (event.request, event.sample, crate::text_of(event).to_owned())).collect();
+    let expected: Vec<_> = (0..100_u64)
+        .flat_map(|id| (0..3_u32).map(move |sample| (id, sample)))
+        .map(|(id, sample)| (id, sample, text(&format!("prompt {id}"), sample_seed(id, sample), 0)))
+        .collect();
+    assert!(came == expected);
+}
+
+#[test]
 fn retry_after_is_honoured() {
     let server = Server::start(|call| match (call.attempt, call.prompt()) {
         (0, "prompt 1") => Reply::error(429, "slow down").with("Retry-After", 1),
@@ -127,6 +141,15 @@ fn a_server_that_is_gone_ends_the_run() {
         "the endpoint `BASE` answers no more: 16 calls in a row failed: HTTP 502: gone (the last of 2 attempts)\n\
          hint: run the same again when it is back; what was answered so far is kept"
     );
+}
+
+#[test]
+fn bad_prompts_do_not_end_the_run() {
+    let server = Server::start(|_| Reply::error(500, "assertion failed"));
+    let endpoint = Endpoint::connect(Config { attempts: 1, ..one_by_one(&server.base) }).unwrap();
+    let events = all(&endpoint, (0..40).map(|id| request(id, 1)).collect());
+    assert!(events.iter().all(|event| event.outcome == Outcome::Failed("HTTP 500: assertion failed".into())));
+    assert_eq!(events.len(), 40);
 }
 
 #[test]
