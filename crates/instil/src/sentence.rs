@@ -13,7 +13,7 @@ const NEVER_LAST: &[&str] = &[
 ];
 
 /// Abbreviations that may end a sentence: they do where the next word is one that begins sentences.
-const MAY_BE_LAST: &[&str] = &[
+pub(crate) const MAY_BE_LAST: &[&str] = &[
     "al", "etc", "inc", "ltd", "co", "corp", "jr", "sr", "plc", "bros", "jan", "feb", "mar", "apr", "jun",
     "jul", "aug", "sep", "sept", "oct", "nov", "dec", "mon", "tue", "wed", "thu", "fri", "dept", "univ",
     "assn", "ave", "rd", "blvd", "ed", "spp", "sp", "var", "nat", "hist", "soc", "proc", "journ", "mag",

@@ -68,7 +68,7 @@ pub(super) fn find(tokens: &[Token]) -> Option<Clause> {
     }
     let rest = verb + 1..tokens.len();
     let short = verb + 1..short_end(tokens, verb + 1);
-    if short.len() < 2 {
+    if short.len() < 2 || !(tokens[verb + 1].word || tokens[verb + 1].is("“") || tokens[verb + 1].is("$")) {
         return None;
     }
     let head = head(&tokens[subject.clone()]);
@@ -83,7 +83,7 @@ pub(super) fn find(tokens: &[Token]) -> Option<Clause> {
             .take(3)
             .any(|token| token.class.any(Class::NEG) || token.is("no") || token.is("neither"));
     let quantified = tokens[subject.clone()].iter().any(|token| token.class.any(Class::QUANT));
-    let plain = is_plain(&tokens[short.clone()]);
+    let plain = is_plain(&tokens[short.clone()], kind);
     Some(Clause { front, subject, verb, kind, rest, short, person, negated, quantified, plain })
 }
 
@@ -308,27 +308,39 @@ fn short_end(tokens: &[Token], from: usize) -> usize {
 }
 
 /// Whether there is neither a second clause joined on nor a mark that splits the rest.
-fn is_plain(rest: &[Token]) -> bool {
+///
+/// "is absorbed and released" goes on after its auxiliary; "bought one and sold another" has a
+/// second finite verb, which inversion and negation would miss.
+fn is_plain(rest: &[Token], kind: Verb) -> bool {
     if rest.iter().any(|token| matches!(token.lower.as_str(), ";" | ":" | "\"" | "“" | "–" | "—")) {
         return false;
     }
+    let past = matches!(kind, Verb::Lexical { aux: "did", .. });
     for (at, token) in rest.iter().enumerate() {
-        if !token.class.any(Class::CONJ) && !token.is(",") {
+        let comma = token.is(",");
+        if !token.class.any(Class::CONJ) && !comma {
             continue;
         }
         let after = &rest[at + 1..];
+        let attributed =
+            |token: &Token| matches!(token.lower.as_str(), "said" | "says" | "reported" | "according");
+        if comma && after.iter().any(attributed) {
+            return false;
+        }
         for (i, next) in after.iter().take(9).enumerate() {
-            if next.class.any(Class::REL | Class::SUB) || next.is(",") {
+            if next.class.any(Class::REL | Class::SUB) || next.is("to") || (next.is(",") && i > 0) {
                 break;
             }
+            let before = if i == 0 { token } else { &after[i - 1] };
+            let both = next.class.any(Class::V_PART);
             let finite = next.class.any(Class::AUX)
-                || (next.class.any(Class::V_S | Class::V_PAST)
-                    && !next.class.any(Class::V_NOUN)
-                    && (i < 2 || !next.class.any(Class::V_PART)));
-            let subject = next.class.any(Class::PRON)
-                && matches!(next.lower.as_str(), "he" | "she" | "they" | "we" | "i" | "it");
-            // "blood and released by" is a participle behind a passive; only the words nearest to "and" count.
-            if finite && !(next.class.any(Class::V_PART) && !next.class.any(Class::AUX)) || subject {
+                || (next.class.any(Class::V_S) && !next.class.any(Class::V_NOUN))
+                || (next.class.any(Class::V_PAST) && !both && !next.class.any(Class::V_BASE))
+                || (next.class.any(Class::V_BASE) && is_plural_noun(before))
+                || (past && both && i < 2);
+            let subject = matches!(next.lower.as_str(), "he" | "she" | "they" | "we" | "i" | "it")
+                && next.class.any(Class::PRON);
+            if finite || subject {
                 return false;
             }
         }

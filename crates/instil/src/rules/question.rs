@@ -3,7 +3,7 @@
 use super::clause::{self, Clause, Verb};
 use super::text::{Sentence, Text, Token, capitalised, flat};
 use super::value::{Kind, Value};
-use super::words::{Class, base_of, is_stop, third_person};
+use super::words::{Class, is_stop, third_person};
 
 /// A question, its answer, and where both come from.
 #[derive(Clone, Debug)]
@@ -157,23 +157,16 @@ impl Maker<'_, '_> {
             return;
         }
         let refers = short.iter().any(|token| {
-            token.class.any(Class::THIS)
-                || matches!(
-                    token.lower.as_str(),
-                    "it" | "they"
-                        | "them"
-                        | "their"
-                        | "its"
-                        | "his"
-                        | "her"
-                        | "he"
-                        | "she"
-                        | "such"
-                        | "also"
-                        | "itself"
-                        | "themselves"
-                )
+            let pronoun = token.class.any(Class::PRON | Class::THIS | Class::POSS)
+                && !token.is("one")
+                && !token.is("your")
+                && !token.is("you");
+            pronoun || matches!(token.lower.as_str(), "such" | "also" | "another" | "other")
         });
+        let number_first = short[0].digit || short[0].is("reported") || short[0].class.any(Class::NUM);
+        let numbered = subject.iter().skip(1).any(|token| token.digit && token.lower.len() < 3);
+        let says = short.iter().filter(|token| token.word && !is_stop(&token.lower)).count();
+        let refers = refers || number_first || numbered || says < 3;
         if refers {
             return;
         }
@@ -199,6 +192,7 @@ impl Maker<'_, '_> {
             (Verb::Lexical { base, aux }, _) if aux != "did" => third_person(base),
             (Verb::Aux, true) if verb.class.any(Class::BE | Class::HAVE) && !who => return,
             (Verb::Aux, true) if matches!(verb.lower.as_str(), "are" | "have") => return,
+            (Verb::Aux, true) if !who && !verb.class.any(Class::MODAL) => return,
             _ => verb.lower.clone(),
         };
         let question = self.with_front(format!("{} {word} {short}?", if who { "Who" } else { "What" }));
@@ -411,9 +405,4 @@ impl Maker<'_, '_> {
             self.add(format!("Why {question}?"), answer, None, "why");
         }
     }
-}
-
-/// The base form of a participle, for the active voice.
-pub(super) fn active(participle: &str) -> Option<&'static str> {
-    base_of(participle)
 }

@@ -24,6 +24,8 @@ pub(super) struct Statement {
     pub(super) text: String,
     /// What the passage says about it.
     pub(super) truth: Truth,
+    /// The sentence it was made of, without the clauses that can be left away.
+    pub(super) base: String,
     /// The same as a yes-no question, where that is certain.
     pub(super) question: Option<String>,
     /// The sentence it was made of.
@@ -32,6 +34,9 @@ pub(super) struct Statement {
     pub(super) form: &'static str,
 }
 
+/// The forms that say the same as the sentence they were made of, and no less.
+pub(super) const SAME: &[&str] = &["reworded", "moved", "active"];
+
 /// Every statement that can be made of the passage.
 pub(super) fn statements(text: &Text) -> Vec<Statement> {
     let mut found = Vec::new();
@@ -39,6 +44,7 @@ pub(super) fn statements(text: &Text) -> Vec<Statement> {
         if let Some(clause) = &sentence.clause {
             let maker = Maker { text, sentence, clause };
             maker.kept(&mut found);
+            maker.reworded(&mut found);
             maker.negated(&mut found);
             maker.altered(&mut found);
             maker.open(&mut found);
@@ -106,10 +112,15 @@ impl Maker<'_, '_> {
         truth: Truth,
         form: &'static str,
     ) {
-        found.push(Statement { text, truth, question, sentence: self.sentence.index, form });
+        let verb = self.words(self.clause.verb..self.clause.verb + 1);
+        let base = self.say(&verb, &self.words(self.clause.short.clone()));
+        found.push(Statement { text, truth, base, question, sentence: self.sentence.index, form });
     }
 
     fn kept(&self, found: &mut Vec<Statement>) {
+        if !self.clause.plain {
+            return;
+        }
         let verb = self.sentence.tokens[self.clause.verb].clone();
         let verb_text = self.text.words(std::slice::from_ref(&verb));
         let short = self.words(self.clause.short.clone());
@@ -123,12 +134,10 @@ impl Maker<'_, '_> {
         let after =
             if not { self.words(self.clause.short.start + 1..self.clause.short.end) } else { short.clone() };
         let reworded = match (verb.lower.as_str(), not) {
-            ("shall", false) => Some("must".to_owned()),
+            ("shall", false) => Some(if agent { "must" } else { "will" }.to_owned()),
             ("must", false) if agent => Some(format!("{be} required to")),
             ("shall", true) => Some("must not".to_owned()),
-            ("may" | "shall" | "must", true) if agent && verb.lower != "shall" => {
-                Some(format!("{be} not allowed to"))
-            }
+            ("may" | "must", true) if agent => Some(format!("{be} not allowed to")),
             ("may", false) if agent && self.party() => Some(format!("{be} allowed to")),
             _ => None,
         };
@@ -139,100 +148,87 @@ impl Maker<'_, '_> {
         }
     }
 
+    /// The same in other words: the date moved to the other end, the passive made active.
+    fn reworded(&self, found: &mut Vec<Statement>) {
+        let clause = self.clause;
+        if !clause.plain {
+            return;
+        }
+        let verb = self.words(clause.verb..clause.verb + 1);
+        let short = self.tokens(clause.short.clone());
+        if !clause.front.is_empty()
+            && !short.iter().any(|token| token.is(",") || token.class.any(Class::REL | Class::SUB))
+        {
+            let subject = self.words(clause.subject.clone());
+            let front = self.words(clause.front.clone());
+            let mut chars = front.chars();
+            let small: String =
+                chars.next().into_iter().flat_map(char::to_lowercase).chain(chars.clone()).collect();
+            let text =
+                format!("{} {verb} {} {small}.", capitalised(&subject), self.words(clause.short.clone()));
+            self.add(found, text, None, Truth::Follows, "moved");
+        }
+        let Some((agent, participle)) = self.passive() else { return };
+        let Some(base) = super::words::base_of(&participle.lower) else { return };
+        let Some(small) = self.text.small_start(self.tokens(clause.subject.clone())) else { return };
+        let active = match verb.as_str() {
+            "is" | "are" if clause::is_plural(agent) => base.to_owned(),
+            "is" | "are" => third_person(base),
+            "was" | "were" if participle.lower.ends_with("ed") => participle.lower.clone(),
+            _ => return,
+        };
+        if clause.front.is_empty() && !clause.negated {
+            let text = format!("{} {active} {small}.", capitalised(&self.text.words(agent)));
+            self.add(found, text, None, Truth::Follows, "active");
+        }
+    }
+
+    /// The agent and participle of "X is caused by Y", where nothing else follows.
+    fn passive(&self) -> Option<(&[Token], &Token)> {
+        let short = self.tokens(self.clause.short.clone());
+        let (participle, by) = short.first().zip(short.get(1))?;
+        let agent = short.get(2..).filter(|agent| !agent.is_empty() && agent.len() <= 9)?;
+        let passive = self.sentence.tokens[self.clause.verb].class.any(Class::BE)
+            && participle.class.any(Class::V_PART)
+            && by.is("by");
+        let subject = &self.sentence.tokens[self.clause.subject.start];
+        let plain = |token: &Token| {
+            token.word
+                && !token
+                    .class
+                    .any(Class::REL | Class::SUB | Class::PRON | Class::AUX | Class::V_ING | Class::ADV)
+                && !matches!(
+                    token.lower.as_str(),
+                    "its"
+                        | "their"
+                        | "at"
+                        | "on"
+                        | "during"
+                        | "after"
+                        | "before"
+                        | "to"
+                        | "from"
+                        | "with"
+                        | "for"
+                        | "or"
+                )
+        };
+        (passive
+            && !subject.class.any(Class::PRON)
+            && agent.iter().all(plain)
+            && !agent[0].digit
+            && !agent[0].class.any(Class::NUM))
+        .then_some((agent, participle))
+    }
+
     /// Whether the subject is one that permissions are given to.
     fn party(&self) -> bool {
-        const PARTIES: &[&str] = &[
-            "recipient",
-            "discloser",
-            "disclosee",
-            "party",
-            "parties",
-            "buyer",
-            "seller",
-            "company",
-            "licensee",
-            "licensor",
-            "contractor",
-            "consultant",
-            "supplier",
-            "vendor",
-            "client",
-            "customer",
-            "employee",
-            "user",
-            "users",
-            "you",
-            "landlord",
-            "tenant",
-            "borrower",
-            "lender",
-            "agent",
-            "representatives",
-        ];
         let head = clause::head(self.tokens(self.clause.subject.clone()));
-        PARTIES.contains(&head.lower.as_str())
+        head.class.any(Class::PARTY)
     }
 
     /// Whether turning the verb round turns the meaning round.
     fn negatable(&self) -> bool {
-        const SCOPE: &[&str] = &[
-            "because",
-            "also",
-            "either",
-            "only",
-            "all",
-            "every",
-            "each",
-            "both",
-            "some",
-            "any",
-            "sometimes",
-            "always",
-            "never",
-            "most",
-            "many",
-            "until",
-            "unless",
-            "if",
-            "when",
-            "so",
-            "several",
-            "few",
-            "even",
-            "just",
-            "still",
-            "already",
-            "yet",
-            "other",
-            "another",
-            "therefore",
-            "thus",
-            "often",
-            "various",
-            "certain",
-            "without",
-            "except",
-            "one",
-            "than",
-            "however",
-            "probably",
-            "perhaps",
-            "likely",
-            "not",
-            "no",
-            "approximately",
-            "about",
-            "nearly",
-            "almost",
-            "whether",
-            "least",
-            "further",
-            "too",
-            "rather",
-            "though",
-            "although",
-            "that",
-        ];
         let clause = self.clause;
         let subject = self.tokens(clause.subject.clone());
         let first = &subject[0];
@@ -243,10 +239,10 @@ impl Maker<'_, '_> {
         let some = counted && (past || !first.class.any(Class::DET));
         let hedged =
             matches!(self.verb(), "might" | "could" | "would") || (self.verb() == "may" && !self.party());
-        let scope = self
-            .tokens(clause.short.clone())
-            .iter()
-            .any(|token| SCOPE.contains(&token.lower.as_str()) || token.class.any(Class::NEG));
+        let scope =
+            self.tokens(clause.short.clone()).iter().any(|token| token.class.any(Class::SCOPE | Class::NEG));
+        let to = self.sentence.tokens[clause.short.start].is("to");
+        let some = some || to || subject.iter().any(|token| token.class.any(Class::SCOPE));
         clause.plain
             && !clause.negated
             && !clause.quantified
@@ -308,37 +304,8 @@ impl Maker<'_, '_> {
     /// A number, date or share put in the place of another.
     fn altered(&self, found: &mut Vec<Statement>) {
         let clause = self.clause;
-        const BOUNDS: &[&str] = &[
-            "least",
-            "more",
-            "less",
-            "over",
-            "up",
-            "under",
-            "below",
-            "above",
-            "fewer",
-            "within",
-            "than",
-            "minimum",
-            "maximum",
-            "most",
-            "about",
-            "approximately",
-            "nearly",
-            "almost",
-            "exceed",
-            "between",
-            "range",
-            "ranging",
-            "not",
-            "no",
-            "only",
-            "or",
-            "such",
-        ];
         let all = self.tokens(clause.subject.start..clause.short.end);
-        let bounded = all.iter().any(|token| BOUNDS.contains(&token.lower.as_str()));
+        let bounded = all.iter().any(|token| token.class.any(Class::BOUND));
         if bounded
             || clause.negated
             || !clause.plain
@@ -396,28 +363,7 @@ impl Maker<'_, '_> {
         }
         let short_tokens = self.tokens(clause.short.clone());
         let short = self.words(clause.short.clone());
-        let weak = short_tokens.iter().any(|token| {
-            matches!(
-                token.lower.as_str(),
-                "some"
-                    | "sometimes"
-                    | "often"
-                    | "many"
-                    | "certain"
-                    | "rarely"
-                    | "or"
-                    | "also"
-                    | "if"
-                    | "unless"
-                    | "only"
-                    | "require"
-                    | "well"
-                    | "have"
-                    | "when"
-                    | "always"
-                    | "any"
-            )
-        });
+        let weak = short_tokens.iter().any(|token| token.class.any(Class::WEAK));
         let subject = self.tokens(clause.subject.clone());
         let plural = clause::is_plural(subject);
         if matches!(self.verb(), "may" | "might") && !weak && !clause.quantified && !self.decided_elsewhere()
@@ -447,7 +393,6 @@ impl Maker<'_, '_> {
                 self.add(found, self.say(self.verb(), &rest), None, Truth::Open, "made certain");
             }
         }
-        let _ = third_person;
     }
 
     /// Whether another sentence shares most of the words, and so may decide what this one leaves open.
@@ -488,7 +433,10 @@ fn conditional(text: &Text, sentence: &Sentence, found: &mut Vec<Statement>) {
     {
         return;
     }
-    if condition.iter().any(|token| matches!(token.lower.as_str(), "or" | "any" | "it" | "they" | "such")) {
+    if condition.iter().any(|token| matches!(token.lower.as_str(), "or" | "any" | "it" | "they" | "such"))
+        || condition[0].is("a")
+        || condition[0].is("an")
+    {
         return;
     }
     let subject = text.words(&condition[clause.subject.clone()]);
@@ -502,6 +450,7 @@ fn conditional(text: &Text, sentence: &Sentence, found: &mut Vec<Statement>) {
     };
     let statement = format!("{} {verb} {rest}.", capitalised(&subject));
     found.push(Statement {
+        base: statement.clone(),
         text: statement,
         truth: Truth::Open,
         question: None,

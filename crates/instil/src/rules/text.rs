@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::clause::{self, Clause};
 use super::value::{self, Value};
 use super::words::{Class, class_of, is_common, is_stop};
-use crate::sentence::sentences;
+use crate::sentence::{MAY_BE_LAST, sentences};
 
 /// One word, number or mark.
 #[derive(Clone, Debug)]
@@ -117,7 +117,9 @@ impl<'a> Text<'a> {
             (Some(first), Some(last)) => first.span.start..last.span.end,
             _ => span.start..span.start,
         };
-        let clean = ends && clean::is_clean(&self.text[core.clone()], &tokens);
+        let headline = index == 0 && self.text.len() < 700 && clean::is_headline(&tokens);
+        let cut_short = tokens.last().is_some_and(|token| MAY_BE_LAST.contains(&token.lower.as_str()));
+        let clean = ends && !headline && !cut_short && clean::is_clean(&self.text[core.clone()], &tokens);
         let alone = clean && clean::is_alone(&tokens);
         let values = if clean { value::values(self, &tokens) } else { Vec::new() };
         let clause = if alone { clause::find(&tokens) } else { None };
@@ -227,7 +229,9 @@ pub(super) fn tokenize(text: &str, range: Range<usize>) -> Vec<Token> {
         let word = c.is_alphanumeric();
         let end = if word { word_end(text, at, range.end) } else { at + c.len_utf8() };
         let lower = text[at..end].to_lowercase().replace('’', "'");
-        let class = if word { class_of(&lower) } else { Class::default() };
+        // "US" is no pronoun and "WHO" asks nothing.
+        let acronym = end - at >= 2 && text[at..end].chars().all(|c| c.is_uppercase() || c == '.');
+        let class = if word && !acronym { class_of(&lower) } else { Class::default() };
         tokens.push(Token {
             span: at..end,
             lower,

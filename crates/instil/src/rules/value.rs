@@ -39,55 +39,6 @@ pub(super) struct Value {
     pub(super) text: String,
 }
 
-/// Words before a number that make it a label rather than an amount.
-const LABELS: &[&str] = &[
-    "section",
-    "sections",
-    "article",
-    "fig",
-    "figure",
-    "table",
-    "no",
-    "chapter",
-    "clause",
-    "exhibit",
-    "page",
-    "step",
-    "phase",
-    "type",
-    "grade",
-    "stage",
-    "group",
-    "chromosome",
-    "vitamin",
-    "version",
-    "item",
-    "part",
-    "level",
-    "paragraph",
-    "number",
-    "schedule",
-    "appendix",
-    "class",
-    "chromosomes",
-    "line",
-    "rule",
-    "category",
-    "at",
-    "score",
-    "factor",
-    "p",
-    "n",
-    "r",
-    "area",
-    "form",
-    "channel",
-    "flight",
-    "route",
-    "g8",
-    "windows",
-];
-
 /// The values of a sentence, from left to right; none overlap.
 pub(super) fn values(text: &Text, tokens: &[Token]) -> Vec<Value> {
     let mut found = Vec::new();
@@ -175,7 +126,7 @@ fn quantity(tokens: &[Token], at: usize) -> Option<(Kind, Range<usize>)> {
     }
     if !is_number(token)
         || before.is_some_and(|b| {
-            LABELS.contains(&b.lower.as_str())
+            b.class.any(Class::LABEL)
                 || b.is("-")
                 || b.is("$")
                 || b.is("/")
@@ -311,8 +262,19 @@ fn name(text: &Text, tokens: &[Token], at: usize) -> Option<(Kind, Range<usize>)
     // "President Bush" and "Dr. Gray" are names, "President" alone is not.
     let title_only = end - at == 1 && tokens[at].class.any(Class::TITLE);
     let part = tokens.get(end).is_some_and(|t| t.is(".")) || (at > 0 && tokens[at - 1].is("."));
-    let adjective =
-        tokens.get(end).is_some_and(|t| !t.class.any(Class::CLOSED) && t.word && !t.class.any(Class::FINITE));
+    let next = tokens.get(end).filter(|token| token.word);
+    let adjective = next.is_some_and(|token| {
+        !token.class.any(Class::CLOSED) && (!token.class.any(Class::FINITE) || token.class.any(Class::V_NOUN))
+    });
+    // "the Recipient", "this Policy": defined words, of which a text is full, make dull gaps.
+    let words = text.words(&tokens[at..end]);
+    let acronym = words.chars().all(|c| c.is_uppercase() || c.is_ascii_digit());
+    let opened = at > 0 && tokens[at - 1].class.any(Class::OPENER);
+    let defined = opened && !acronym && (end - at == 1 || text.occurrences(&words) > 1);
+    let cut_off = at > 0 && tokens[at - 1].capital && !tokens[at - 1].class.any(Class::CLOSED);
+    if defined || cut_off || end - at > 4 {
+        return None;
+    }
     (!possessive && !joined && !title_only && !part && !adjective).then_some((Kind::Name, at..end))
 }
 
@@ -348,49 +310,20 @@ fn phrase(text: &Text, tokens: &[Token], at: usize) -> Option<(Kind, Range<usize
             || token.lower.ends_with("ing")
             || token.class.any(Class::MEASURE | Class::UNIT)
     };
-    let vague = |token: &Token| {
-        matches!(
-            token.lower.as_str(),
-            "same"
-                | "different"
-                | "case"
-                | "cases"
-                | "way"
-                | "kind"
-                | "sort"
-                | "part"
-                | "manner"
-                | "following"
-                | "least"
-                | "number"
-                | "own"
-                | "present"
-                | "whole"
-                | "certain"
-                | "last"
-                | "next"
-                | "first"
-                | "great"
-                | "early"
-                | "late"
-                | "other"
-                | "extent"
-                | "degree"
-                | "fact"
-                | "time"
-                | "times"
-                | "course"
-                | "hand"
-                | "order"
-                | "view"
-                | "event"
-        )
-    };
-    if words.iter().any(|token| verbal(token) || vague(token) || is_stop(&token.lower)) {
+    if words.iter().any(|token| verbal(token) || token.class.any(Class::VAGUE) || is_stop(&token.lower)) {
         return None;
     }
     let last = &words[words.len() - 1];
-    if is_adjective(&last.lower) || last.class.any(Class::V_BASE) && !last.class.any(Class::V_NOUN) {
+    // "man loud laughter leads" ends in a verb, "critical needs" in a noun.
+    let verb_at_end = last.class.any(Class::V_S) && !(words.len() == 2 && is_adjective(&words[0]));
+    // Behind a preposition the words may belong to different phrases unless they are few.
+    let loose = before.class.any(Class::PREP)
+        && (words.len() > 2 || !is_plural_noun(last) && !is_adjective(&words[0]));
+    if verb_at_end
+        || loose
+        || is_adjective(last)
+        || last.class.any(Class::V_BASE) && !last.class.any(Class::V_NOUN)
+    {
         return None;
     }
     let closes = match tokens.get(end) {
@@ -403,107 +336,12 @@ fn phrase(text: &Text, tokens: &[Token], at: usize) -> Option<(Kind, Range<usize
     (closes && text.occurrences(&text.words(words)) == 1).then_some((Kind::Phrase, at..end))
 }
 
-/// Whether a word has the ending of an adjective or adverb, and so is a poor last word of a phrase.
-pub(super) fn is_adjective(lower: &str) -> bool {
-    const ENDINGS: &[&str] =
-        &["al", "ive", "ous", "ic", "able", "ible", "ful", "less", "ary", "ant", "ent", "ical", "ish", "est"];
-    const NOUNS: &[&str] = &[
-        "animal",
-        "individual",
-        "hospital",
-        "material",
-        "trial",
-        "signal",
-        "treatment",
-        "agreement",
-        "patient",
-        "agent",
-        "government",
-        "department",
-        "environment",
-        "development",
-        "parent",
-        "plant",
-        "student",
-        "proposal",
-        "disposal",
-        "approval",
-        "arrival",
-        "survival",
-        "interval",
-        "capital",
-        "statement",
-        "improvement",
-        "movement",
-        "equipment",
-        "client",
-        "president",
-        "incident",
-        "accident",
-        "event",
-        "content",
-        "consent",
-        "extent",
-        "clinic",
-        "music",
-        "traffic",
-        "public",
-        "epidemic",
-        "metabolic",
-        "infant",
-        "defendant",
-        "descendant",
-        "participant",
-        "table",
-        "variable",
-        "cable",
-        "vegetable",
-        "chemical",
-        "drive",
-        "objective",
-        "representative",
-        "relative",
-        "perspective",
-        "library",
-        "summary",
-        "boundary",
-        "salary",
-        "secretary",
-        "forest",
-        "interest",
-        "test",
-        "request",
-        "chest",
-        "west",
-        "guest",
-        "harvest",
-        "management",
-        "requirement",
-        "measurement",
-        "payment",
-        "replacement",
-        "assessment",
-        "impairment",
-        "instrument",
-        "document",
-        "component",
-        "element",
-        "segment",
-        "argument",
-        "experiment",
-        "investment",
-        "settlement",
-        "enlargement",
-        "involvement",
-        "employment",
-        "judgment",
-        "fragment",
-        "ligament",
-        "filament",
-        "tournament",
-        "parliament",
-        "moment",
-        "fish",
+/// Whether a word has the ending of an adjective, and so is a poor last word of a phrase.
+pub(super) fn is_adjective(token: &Token) -> bool {
+    const ENDINGS: &[&str] = &[
+        "al", "ive", "ous", "ic", "able", "ible", "ful", "less", "ary", "ant", "ent", "ical", "ish", "est",
+        "ar",
     ];
-    lower.len() > 4 && ENDINGS.iter().any(|ending| lower.ends_with(ending)) && !NOUNS.contains(&lower)
+    let ending = |ending: &&str| token.lower.ends_with(*ending);
+    token.lower.len() > 4 && ENDINGS.iter().any(|it| ending(it)) && !token.class.any(Class::NOUN_ENDING)
 }

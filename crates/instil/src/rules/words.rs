@@ -27,7 +27,8 @@ classes! {
     DET "det", THIS "this", POSS "poss", QUANT "quant", PREP "prep", PRON "pron", CONJ "conj", REL "rel", SUB "sub",
     BE "be", BE2 "be2", HAVE "have", DO "do", MODAL "modal", NEG "neg", ADV "adv", NUM "num", ORD "ord",
     MONTH "month", WEEKDAY "weekday", UNIT "unit", MEASURE "measure", PERSON "person", TITLE "title",
-    STARTER "starter", HEDGE "hedge", PLACE "place",
+    STARTER "starter", HEDGE "hedge", PLACE "place", VAGUE "vague", NOUN_ENDING "noun_ending", CITE "cite", SCOPE "scope", BOUND "bound", WEAK "weak",
+    PARTY "party", OWN "own", LABEL "label",
 }
 
 impl Class {
@@ -51,6 +52,20 @@ impl Class {
     pub(super) const OPENER: Self = Self(Self::DET.0 | Self::THIS.0 | Self::POSS.0 | Self::QUANT.0);
     /// Auxiliaries in their finite forms.
     pub(super) const AUX: Self = Self(Self::BE.0 | Self::HAVE.0 | Self::DO.0 | Self::MODAL.0);
+    /// Classes whose words are written small.
+    pub(super) const EVERYDAY: Self = Self(
+        Self::CLOSED.0
+            | Self::FINITE.0
+            | Self::V_PART.0
+            | Self::V_ING.0
+            | Self::NOUN.0
+            | Self::NUM.0
+            | Self::ORD.0
+            | Self::UNIT.0
+            | Self::PERSON.0
+            | Self::NOUN_ENDING.0
+            | Self::STARTER.0,
+    );
     /// Words of form rather than content.
     pub(super) const CLOSED: Self = Self(
         Self::OPENER.0
@@ -221,7 +236,7 @@ pub(super) fn is_common(lower: &str) -> bool {
     if class.any(Class::MONTH | Class::WEEKDAY | Class::PLACE | Class::TITLE) {
         return false;
     }
-    class != Class::default()
+    class.any(Class::EVERYDAY)
         || ENDINGS.iter().any(|ending| lower.len() > ending.len() + 3 && lower.ends_with(ending))
 }
 

@@ -1,8 +1,15 @@
 //! One file for each kind of task: which questions or statements it uses and how it words them.
 
 mod exqa;
+mod mcqa;
 mod nli;
+mod paraphrase_id;
+mod qa;
+mod qg;
+mod sent_comp;
 mod summarization;
+mod te;
+mod text_gen;
 mod wording;
 mod ynqa;
 
@@ -18,7 +25,19 @@ use crate::rng::{from_seed, seed_of};
 use crate::task::TaskKind;
 
 /// The kinds that rules can make, in the order of [`TaskKind::ALL`].
-pub(super) const ALL: &[TaskKind] = &[TaskKind::Exqa, TaskKind::Ynqa, TaskKind::Summarization, TaskKind::Nli];
+pub(super) const ALL: &[TaskKind] = &[
+    TaskKind::Exqa,
+    TaskKind::Mcqa,
+    TaskKind::Qg,
+    TaskKind::Qa,
+    TaskKind::Ynqa,
+    TaskKind::ParaphraseId,
+    TaskKind::SentComp,
+    TaskKind::Summarization,
+    TaskKind::TextGen,
+    TaskKind::Te,
+    TaskKind::Nli,
+];
 
 /// One task over a passage: `{{context}}` stands for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +84,13 @@ pub(super) fn drafts(source: &Source<'_>, kind: TaskKind, seed: u64, most: usize
     let chance = Chance { seed: seed_of(seed, &[kind.short()]) };
     match kind {
         TaskKind::Exqa => exqa::drafts(source, &chance, most),
+        TaskKind::Mcqa => mcqa::drafts(source, &chance, most),
+        TaskKind::Qg => qg::drafts(source, &chance, most),
+        TaskKind::Qa => qa::drafts(source, &chance, most),
+        TaskKind::ParaphraseId => paraphrase_id::drafts(source, &chance, most),
+        TaskKind::SentComp => sent_comp::drafts(source, &chance, most),
+        TaskKind::TextGen => text_gen::drafts(source, &chance, most),
+        TaskKind::Te => te::drafts(source, &chance, most),
         TaskKind::Ynqa => ynqa::drafts(source, &chance, most),
         TaskKind::Nli => nli::drafts(source, &chance, most),
         TaskKind::Summarization => summarization::drafts(source, &chance, most),

@@ -119,12 +119,7 @@ pub(super) fn is_clean(text: &str, tokens: &[Token]) -> bool {
         return false;
     }
     let cites = tokens.windows(2).any(|pair| pair[0].is("et") && pair[1].is("al"))
-        || tokens.iter().any(|token| {
-            matches!(
-                token.lower.as_str(),
-                "ibid" | "op" | "cit" | "vol" | "pp" | "fig" | "figs" | "e.g" | "viz"
-            )
-        });
+        || tokens.iter().any(|token| token.class.any(Class::CITE));
     let imperative = first.class.any(Class::V_BASE) && !first.class.any(Class::V_NOUN | Class::NOUN);
     let click = tokens.iter().take(2).any(|token| matches!(token.lower.as_str(), "click" | "see" | "please"));
     !cites && !imperative && !click && balanced(text) && has_verb(tokens)
@@ -139,13 +134,22 @@ fn is_shouted(word: &str) -> bool {
     word.chars().filter(|c| c.is_alphabetic()).count() > 3 && !word.chars().any(char::is_lowercase)
 }
 
-/// Whether a word that begins sentences stands capitalised after an ordinary word: two sentences in one.
+/// Whether a small word stands capitalised after an ordinary word: two sentences, or a heading and one.
 fn glued(tokens: &[Token]) -> bool {
-    const OPENERS: &[&str] = &[
-        "we", "if", "our", "you", "your", "this", "these", "when", "it", "they", "he", "she", "there",
-        "however",
-    ];
-    tokens.windows(2).any(|pair| pair[0].word && pair[1].capital && OPENERS.contains(&pair[1].lower.as_str()))
+    tokens.windows(2).any(|pair| {
+        let capital = pair[1].capital && !pair[1].is("i") && !pair[1].class.any(Class::MONTH);
+        let small = pair[1].class.any(Class::CLOSED) && !pair[1].lower.ends_with("ly");
+        pair[0].word && capital && small
+    })
+}
+
+/// Whether a short line without any small word of grammar is a headline.
+pub(super) fn is_headline(tokens: &[Token]) -> bool {
+    let words = tokens.iter().filter(|token| token.word).count();
+    words <= 13
+        && !tokens
+            .iter()
+            .any(|token| token.class.any(Class::DET | Class::POSS | Class::THIS | Class::BE | Class::HAVE))
 }
 
 /// Whether something in it can be a finite verb.
@@ -180,21 +184,33 @@ fn balanced(text: &str) -> bool {
 /// doesn't point back.
 pub(super) fn is_alone(tokens: &[Token]) -> bool {
     let first = &tokens[0];
-    let own =
-        ["study", "paper", "article", "agreement", "policy", "trial", "notice", "website", "site", "app"];
-    if first.class.any(Class::THIS) {
-        return tokens.get(1).is_some_and(|next| own.contains(&next.lower.as_str()));
-    }
-    if first.class.any(Class::STARTER) || (first.class.any(Class::SUB) && !first.is("if")) {
+    let own = |at: usize| tokens.get(at).is_some_and(|next| next.class.any(Class::OWN));
+    if first.class.any(Class::STARTER) && !(first.class.any(Class::THIS) && own(1)) {
         return false;
     }
-    let points_back = |token: &Token| {
-        matches!(
-            token.lower.as_str(),
-            "former" | "latter" | "aforesaid" | "aforementioned" | "thereof" | "above-mentioned"
-        )
+    if first.class.any(Class::SUB) && !first.is("if") {
+        return false;
+    }
+    let points_back = |(at, token): (usize, &Token)| match token.lower.as_str() {
+        "former" | "latter" | "aforesaid" | "aforementioned" | "thereof" | "above-mentioned"
+        | "following" | "foregoing" => true,
+        "these" | "those" | "this" => {
+            !own(at + 1) && !tokens.get(at + 1).is_some_and(|next| next.class.any(Class::REL | Class::PREP))
+        }
+        "such" => !tokens.get(at + 1).is_some_and(|next| next.is("as")),
+        _ => false,
     };
-    let such = tokens.iter().take(8).any(|token| token.is("such"))
-        && !tokens.windows(2).any(|pair| pair[0].is("such") && pair[1].is("as"));
-    !tokens.iter().any(points_back) && !such
+    if tokens.iter().enumerate().any(points_back) {
+        return false;
+    }
+    // "The trick does not occur when he is half-asleep": who?
+    let he =
+        tokens.iter().position(|token| matches!(token.lower.as_str(), "he" | "she" | "his" | "her" | "him"));
+    he.is_none_or(|he| {
+        let named = |token: &Token| {
+            token.class.any(Class::PERSON | Class::TITLE)
+                || (token.capital && !token.class.any(Class::CLOSED))
+        };
+        tokens[..he].iter().any(named)
+    })
 }

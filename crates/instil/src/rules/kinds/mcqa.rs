@@ -1,0 +1,152 @@
+//! Multiple choice: the options are of one kind and come from the same passage.
+
+use rand::seq::SliceRandom;
+
+use super::exqa::bias;
+use super::wording::draft;
+use super::{Chance, Draft, Source, Traits};
+use crate::rng::from_seed;
+use crate::rules::question::{GAP, Question, occurs};
+use crate::rules::text::{Text, flat};
+use crate::rules::value::{Kind, is_plural_noun};
+
+/// The fewest and most options.
+const FEWEST: usize = 3;
+const MOST: usize = 4;
+
+/// Wordings that want the option's text.
+const BY_TEXT: &[&str] = &[
+    "{{context}}\n\nQuestion: [question]\n\nOptions:\n[options]\n\nWhich option is right by the text?",
+    "Read the text, then choose the right answer.\n\n{{context}}\n\n[question]\n[options]\n\nWrite out the option you choose.",
+    "[question]\n\nChoices:\n[options]\n\nThe text to decide by:\n{{context}}",
+    "Text: {{context}}\n\n[question]\n\nPick one:\n[options]",
+];
+
+/// Wordings that want its letter.
+const BY_LETTER: &[&str] = &[
+    "{{context}}\n\n[question]\n\n[options]\n\nAnswer with the letter of the right option.",
+    "Text: {{context}}\n\nQuestion: [question]\n[options]\nReply with one letter.",
+    "Choose by the text below. Give only the letter.\n\n[question]\n[options]\n\n{{context}}",
+];
+
+struct Item<'a> {
+    question: &'a Question,
+    options: Vec<String>,
+}
+
+pub(super) fn drafts(source: &Source<'_>, chance: &Chance, most: usize) -> Vec<Draft> {
+    let asked = source.questions().iter().chain(source.gaps());
+    let items: Vec<Item<'_>> = asked
+        .filter_map(|question| {
+            let options = others(&source.text, question);
+            (options.len() + 1 >= FEWEST).then_some(Item { question, options })
+        })
+        .collect();
+    let picked = chance.pick(&items, most, |item| Traits {
+        sentence: item.question.sentence,
+        form: item.question.form,
+        bias: bias(item.question.form),
+        text: item.question.text.clone(),
+    });
+    picked.into_iter().enumerate().map(|(i, item)| word(i, item, chance)).collect()
+}
+
+fn word(i: usize, item: &Item<'_>, chance: &Chance) -> Draft {
+    let mut rng = from_seed(chance.draw(&format!("options {i}")));
+    let mut options = item.options.clone();
+    options.shuffle(&mut rng);
+    options.truncate(MOST - 1);
+    options.push(item.question.answer.clone());
+    options.shuffle(&mut rng);
+    let right = options
+        .iter()
+        .position(|option| *option == item.question.answer)
+        .expect("the answer was just put in");
+    let letters = ["A", "B", "C", "D"];
+    let style = chance.draw(&format!("style {i}")) % 5;
+    let lettered = |mark: &str| -> Vec<String> {
+        options.iter().zip(letters).map(|(option, letter)| format!("{letter}{mark} {option}")).collect()
+    };
+    let lines = match style {
+        0 | 1 => options.iter().map(|option| format!("- {option}")).collect(),
+        2 | 3 => lettered(")"),
+        _ => lettered("."),
+    };
+    let by_letter = style >= 3;
+    let wordings = if by_letter { BY_LETTER } else { BY_TEXT };
+    let question = if item.question.form.starts_with("gap") {
+        format!("What belongs in the gap? {}", item.question.text)
+    } else {
+        item.question.text.clone()
+    };
+    let response = if by_letter { letters[right] } else { options[right].as_str() };
+    draft(
+        wordings[chance.wording(i, wordings.len())],
+        &[("question", &question), ("options", &lines.join("\n"))],
+        response,
+    )
+}
+
+/// Wrong options: values of the same kind, or for a subject the subjects of other sentences.
+fn others(text: &Text<'_>, question: &Question) -> Vec<String> {
+    let Some(own) = text.sentences.get(question.sentence) else { return Vec::new() };
+    let mut pool: Vec<String> = Vec::new();
+    match &question.kind {
+        Some(kind) => {
+            for sentence in text.clean() {
+                let alike = sentence.values.iter().filter(|value| {
+                    same_kind(kind, &value.kind) && shape(&value.text) == shape(&question.answer)
+                });
+                pool.extend(alike.map(|value| value.text.clone()));
+            }
+            if matches!(kind, Kind::Phrase | Kind::Name) {
+                pool.retain(|other| is_plural(other) == is_plural(&question.answer));
+            }
+        }
+        None if matches!(question.form, "who" | "what-subject") => {
+            let person = own.clause.as_ref().is_some_and(|clause| clause.person);
+            for sentence in text.sentences.iter().filter(|sentence| sentence.index != question.sentence) {
+                let Some(clause) = sentence.clause.as_ref().filter(|clause| {
+                    clause.person == person && !clause.quantified && clause.subject.len() <= 7
+                }) else {
+                    continue;
+                };
+                let subject = &sentence.tokens[clause.subject.clone()];
+                if !subject[0].class.any(crate::rules::words::Class::PRON | crate::rules::words::Class::NUM)
+                    && !subject[0].digit
+                {
+                    pool.push(text.words(subject));
+                }
+            }
+        }
+        None => return Vec::new(),
+    }
+    let mut kept: Vec<String> = Vec::new();
+    for other in pool {
+        let clear = |known: &String| !occurs(known, &other) && !occurs(&other, known);
+        if clear(&question.answer)
+            && !occurs(&question.text.replace(GAP, " "), &other)
+            && kept.iter().all(clear)
+        {
+            kept.push(other);
+        }
+    }
+    kept
+}
+
+fn same_kind(one: &Kind, other: &Kind) -> bool {
+    match (one, other) {
+        (Kind::Measure(one), Kind::Measure(other)) => one == other,
+        _ => std::mem::discriminant(one) == std::mem::discriminant(other),
+    }
+}
+
+/// Options of one list begin alike: all with digits or none.
+fn shape(text: &str) -> (bool, bool) {
+    (text.starts_with(|c: char| c.is_ascii_digit() || c == '$'), text.split_whitespace().count() > 1)
+}
+
+fn is_plural(text: &str) -> bool {
+    let last = flat(text).split_whitespace().next_back().unwrap_or_default().to_owned();
+    crate::rules::text::tokenize(&last, 0..last.len()).first().is_some_and(is_plural_noun)
+}
