@@ -1,1 +1,242 @@
-//! Rows to files.
+//! Rows to files: shards, provenance, rejects and the card, none of them ever half there.
+//!
+//! A [`Writer`] takes examples and rejects in the order in which the road gives them, and writes below
+//! [`Layout::partial`]. [`Writer::finish`] puts all files in their places at once ([`publish`] says
+//! how). The same examples, rejects and card give the same bytes.
+
+mod card;
+mod features;
+mod file;
+mod layout;
+mod publish;
+mod records;
+mod shards;
+mod table;
+mod text;
+
+pub use card::Card;
+pub use layout::{Layout, Packing, Shape};
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use card::Facts;
+use file::{OutFile, Written, failed};
+use publish::{Plan, Step};
+use records::{PROVENANCE, REJECTS};
+use shards::{ShardFiles, Shards};
+use table::{Table, TableFile};
+use text::TextFile;
+
+use crate::error::{Error, Result};
+use crate::format::Format;
+use crate::lm::Sampling;
+use crate::record::Example;
+use crate::reject::Reject;
+
+/// How many examples a shard holds unless something else is said.
+pub const SHARD_ROWS: usize = 500_000;
+
+/// Writes the files of a run.
+///
+/// # Example
+/// ```
+/// use instil::{format::Format, lm::Sampling, sink::{Card, Layout, SHARD_ROWS, Writer}};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let output = folder.path().join("out.jsonl");
+/// let layout = Layout::of(&output)?;
+/// let writer = Writer::create(&layout, Format::Messages, Sampling::default(), SHARD_ROWS)?;
+/// let finished = writer.finish(&Card::default())?;
+/// assert_eq!(finished.rows, 0);
+/// # Ok::<(), instil::Error>(())
+/// ```
+pub struct Writer {
+    layout: Layout,
+    format: Format,
+    sampling: Sampling,
+    rows: Rows,
+    provenance: Shards,
+    rejects: Table,
+}
+
+/// What a finished run has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Examples.
+    pub rows: u64,
+    /// Rejects.
+    pub rejects: u64,
+    /// The files of rows, in order.
+    pub files: Vec<FinishedFile>,
+}
+
+impl Finished {
+    /// Bytes of all files of rows.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// A file of rows in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// The BLAKE3 hash of its bytes, 64 hexadecimal digits.
+    pub hash: String,
+}
+
+/// Where the rows go.
+enum Rows {
+    /// To the shards of a dataset folder, each row after its id.
+    Shards(Shards),
+    /// To one Parquet file.
+    Table(Table),
+    /// To one text file.
+    Text(TextFile),
+}
+
+impl Writer {
+    /// A writer for this layout. What an unfinished run left in [`Layout::partial`] is removed.
+    ///
+    /// # Errors
+    /// When the format doesn't fit the file, when `shard_rows` is 0, or when the folder can't be written to.
+    pub fn create(layout: &Layout, format: Format, sampling: Sampling, shard_rows: usize) -> Result<Self> {
+        if layout.shape() == Shape::Csv && !format.is_flat() {
+            return Err(text::no_csv(layout.output(), format));
+        }
+        if shard_rows == 0 {
+            return Err(Error::usage("can't write shards of 0 rows")
+                .with_hint("leave the number of rows out, or name one above 0"));
+        }
+        let partial = layout.partial();
+        publish::clear(&partial)?;
+        publish::make_folder(&partial)?;
+        let file = partial.join(layout.output().file_name().unwrap_or_default());
+        let rows = match layout.shape() {
+            Shape::Folder => {
+                Rows::Shards(Shards::create(partial.join("data"), records::keyed(format), shard_rows)?)
+            }
+            Shape::Parquet => Rows::Table(Table::create(file, format.columns())?),
+            Shape::Jsonl(packing) => Rows::Text(TextFile::jsonl(file, packing)?),
+            Shape::Json => Rows::Text(TextFile::json(file)?),
+            Shape::Csv => Rows::Text(TextFile::csv(file, format.columns())?),
+        };
+        let shard_rows = if layout.is_folder() { shard_rows } else { usize::MAX };
+        let provenance = Shards::create(partial.join("provenance"), PROVENANCE.to_vec(), shard_rows)?;
+        let rejects = Table::create(partial.join("rejects.parquet"), REJECTS)?;
+        Ok(Self { layout: layout.clone(), format, sampling, rows, provenance, rejects })
+    }
+
+    /// Adds an example.
+    ///
+    /// # Errors
+    /// When it can't be written, for instance to a full disk. The writer is of no use afterwards.
+    pub fn example(&mut self, example: &Example) -> Result<()> {
+        let row = self.format.row(example);
+        match &mut self.rows {
+            Rows::Shards(shards) => {
+                let mut cells = row.into_cells();
+                cells.insert(0, example.id.as_str().into());
+                shards.next()?.push(&cells)?;
+            }
+            Rows::Table(table) => table.push(row.cells())?,
+            Rows::Text(file) => file.push(&row)?,
+        }
+        self.provenance.next()?.push(&records::provenance(example, &self.sampling))
+    }
+
+    /// Adds something that was not used.
+    ///
+    /// # Errors
+    /// As [`example`](Self::example).
+    pub fn reject(&mut self, reject: &Reject) -> Result<()> {
+        self.rejects.push(&records::reject(reject))
+    }
+
+    /// Ends every file and puts all of them in their places, the card last.
+    ///
+    /// # Errors
+    /// When something can't be written or moved. The run can be done again then.
+    pub fn finish(self, card: &Card) -> Result<Finished> {
+        let (plan, finished) = self.close(card)?;
+        plan.run()?;
+        Ok(finished)
+    }
+
+    /// Ends every file, and says what is left to do.
+    fn close(self, card: &Card) -> Result<(Plan, Finished)> {
+        let Self { layout, format, sampling, rows, provenance, rejects } = self;
+        let rejects = rejects.finish()?;
+        let provenance = provenance.finish()?;
+        let mut finished = Finished { rows: provenance.size.rows, rejects: rejects.rows, files: Vec::new() };
+        let mut plan = Plan::default();
+        match rows {
+            Rows::Shards(data) => {
+                let data = data.finish()?;
+                let facts =
+                    Facts { format, sampling: &sampling, data: data.size, provenance: provenance.size };
+                let card = write_card(layout.partial().join("README.md"), &card.text(&facts))?;
+                let readme = layout.output().join("README.md");
+                plan.add(Step::Remove(readme.clone()));
+                finished.files = data.place(&layout.output().join("data"), &mut plan)?;
+                provenance.place(&layout.output().join("provenance"), &mut plan)?;
+                plan.add(Step::Move { from: rejects.file.path, to: layout.rejects() });
+                plan.add(Step::Move { from: card.path, to: readme });
+            }
+            Rows::Table(table) => {
+                place_one(&layout, table.finish()?.file, provenance, rejects, &mut plan, &mut finished)
+            }
+            Rows::Text(file) => {
+                place_one(&layout, file.finish()?, provenance, rejects, &mut plan, &mut finished)
+            }
+        }
+        plan.add(Step::Sync(layout.run()));
+        plan.add(Step::Sync(
+            if layout.is_folder() { layout.output() } else { parent(layout.output()) }.to_owned(),
+        ));
+        plan.add(Step::Clear(layout.partial()));
+        Ok((plan, finished))
+    }
+}
+
+/// The steps for one file: what belongs to it first, the file itself last.
+fn place_one(
+    layout: &Layout,
+    rows: Written,
+    provenance: ShardFiles,
+    rejects: TableFile,
+    plan: &mut Plan,
+    finished: &mut Finished,
+) {
+    let [provenance] = provenance.files.try_into().expect("the provenance of one file is never cut");
+    finished.files = vec![FinishedFile::of(&rows, layout.output().to_owned())];
+    plan.add(Step::Move { from: provenance.path, to: layout.run().join("provenance.parquet") });
+    plan.add(Step::Move { from: rejects.file.path, to: layout.rejects() });
+    plan.add(Step::Move { from: rows.path, to: layout.output().to_owned() });
+}
+
+impl FinishedFile {
+    fn of(file: &Written, path: PathBuf) -> Self {
+        Self { path, bytes: file.bytes, hash: file.hash.to_hex().to_string() }
+    }
+}
+
+fn write_card(path: PathBuf, text: &str) -> Result<Written> {
+    let mut file = OutFile::create(path.clone())?;
+    file.write_all(text.as_bytes()).map_err(|error| failed("write", &path, error))?;
+    file.finish()
+}
+
+/// The folder that a file lies in.
+fn parent(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests;

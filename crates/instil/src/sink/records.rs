@@ -1,0 +1,91 @@
+//! The tables beside the rows: where each example came from, and what was not used.
+
+use crate::format::{Cell, Column, Format, Kind};
+use crate::lm::Sampling;
+use crate::record::Example;
+use crate::reject::Reject;
+
+/// The key that parts a dataset's rows and ties them to their provenance.
+const ID: Column = Column::new("id", Kind::Text);
+
+/// The columns of a dataset folder's rows.
+pub(super) fn keyed(format: Format) -> Vec<Column> {
+    std::iter::once(ID).chain(format.columns().iter().copied()).collect()
+}
+
+pub(super) const PROVENANCE: &[Column] = &[
+    ID,
+    Column::new("document", Kind::Text),
+    Column::new("source", Kind::Text),
+    Column::nullable("row", Kind::Int64),
+    Column::new("start", Kind::Int64),
+    Column::new("end", Kind::Int64),
+    Column::new("task", Kind::Text),
+    Column::new("template", Kind::Text),
+    Column::new("model", Kind::Text),
+    Column::new("temperature", Kind::Float64),
+    Column::new("top_p", Kind::Float64),
+    Column::new("max_tokens", Kind::Int64),
+    Column::new("seed", Kind::UInt64),
+    Column::new("sample", Kind::Int64),
+    Column::new("prompt_hash", Kind::Text),
+    Column::new("repairs", Kind::Texts),
+    Column::nullable("prompt_tokens", Kind::Int32),
+    Column::nullable("completion_tokens", Kind::Int32),
+];
+
+pub(super) fn provenance<'a>(example: &'a Example, sampling: &Sampling) -> Vec<Cell<'a>> {
+    let made = &example.provenance;
+    vec![
+        example.id.as_str().into(),
+        made.document.as_ref().into(),
+        made.origin.source.as_ref().into(),
+        made.origin.row.map(signed).into(),
+        signed(made.span.start as u64).into(),
+        signed(made.span.end as u64).into(),
+        example.task.short().into(),
+        made.template.as_ref().into(),
+        made.model.as_ref().into(),
+        Cell::Float(sampling.temperature),
+        Cell::Float(sampling.top_p),
+        i64::from(sampling.max_tokens).into(),
+        Cell::UInt(made.seed),
+        i64::from(made.sample).into(),
+        made.prompt_hash.as_str().into(),
+        Cell::Texts(&made.repairs),
+        made.prompt_tokens.map(i64::from).into(),
+        made.completion_tokens.map(i64::from).into(),
+    ]
+}
+
+pub(super) const REJECTS: &[Column] = &[
+    Column::new("reason", Kind::Text),
+    Column::new("stage", Kind::Text),
+    Column::new("source", Kind::Text),
+    Column::nullable("row", Kind::Int64),
+    Column::nullable("document", Kind::Text),
+    Column::nullable("start", Kind::Int64),
+    Column::nullable("end", Kind::Int64),
+    Column::nullable("task", Kind::Text),
+    Column::nullable("sample", Kind::Int64),
+    Column::new("raw", Kind::Text),
+];
+
+pub(super) fn reject(reject: &Reject) -> Vec<Cell<'_>> {
+    vec![
+        reject.reason.word().into(),
+        reject.reason.stage().name().into(),
+        reject.origin.source.as_ref().into(),
+        reject.origin.row.map(signed).into(),
+        reject.document.as_deref().into(),
+        reject.span.as_ref().map(|span| signed(span.start as u64)).into(),
+        reject.span.as_ref().map(|span| signed(span.end as u64)).into(),
+        reject.task.map(|task| task.short()).into(),
+        reject.sample.map(i64::from).into(),
+        reject.raw.as_str().into(),
+    ]
+}
+
+fn signed(number: u64) -> i64 {
+    number.try_into().expect("rows and bytes of one source are fewer than 2^63")
+}
