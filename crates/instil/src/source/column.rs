@@ -83,6 +83,11 @@ impl Choice {
     }
 }
 
+/// Whether a column of this name is taken for the text.
+pub(super) fn is_text_name(name: &str) -> bool {
+    TEXT_NAMES.contains(&name)
+}
+
 fn guess<'a>(columns: &[(&'a str, Holds)], id: &str) -> Option<&'a str> {
     let by_name = TEXT_NAMES.iter().find_map(|known| {
         columns.iter().find(|(name, holds)| name == known && *holds != Holds::Other && *name != id)

@@ -5,12 +5,18 @@
 
 mod bytes;
 mod column;
+mod docx;
 mod elements;
+mod guard;
+mod html;
 mod json;
 mod kind;
+mod parquet_rows;
+mod pdf;
 mod place;
 mod resolve;
 mod row;
+mod table;
 mod whole;
 
 use std::collections::VecDeque;
@@ -66,17 +72,17 @@ trait Reader: Iterator<Item = Item> + Send {
 }
 
 /// A document, or what came in its place, that is already there.
-struct One(Option<Item>);
+struct Ready(std::vec::IntoIter<Item>);
 
-impl Iterator for One {
+impl Iterator for Ready {
     type Item = Item;
 
     fn next(&mut self) -> Option<Item> {
-        self.0.take()
+        self.0.next()
     }
 }
 
-impl Reader for One {
+impl Reader for Ready {
     fn choice(&self) -> Option<&Choice> {
         None
     }
@@ -168,7 +174,7 @@ impl Current {
     fn open(file: &SourceFile, options: &Options) -> Self {
         let place = Place(Arc::clone(&file.name));
         let reader = reader(place.clone(), file, options)
-            .unwrap_or_else(|error| Box::new(One(Some(Err(place.unreadable(None, &error))))));
+            .unwrap_or_else(|error| ready([Err(place.unreadable(None, &error))]));
         Self { place, reader, ahead: VecDeque::new(), is_empty: true }
     }
 
@@ -209,48 +215,63 @@ impl Iterator for Current {
 
 fn reader(place: Place, file: &SourceFile, options: &Options) -> io::Result<Box<dyn Reader>> {
     if let Kind::Unreadable(why) = &file.kind {
-        return Ok(one(Err(place.reject(Reason::Unreadable, None, why))));
+        return Ok(ready([Err(place.reject(Reason::Unreadable, None, why))]));
     }
-    let raw: Box<dyn Read + Send> =
-        if file.path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(&file.path)?) };
-    read_as(place, raw, file, options)
+    if file.path == Path::new("-") {
+        return read_as(place, Box::new(io::stdin()), &file.kind, options);
+    }
+    let raw = File::open(&file.path)?;
+    match file.kind {
+        Kind::Parquet => Ok(Box::new(parquet_rows::rows(place, raw, options)?)),
+        _ => read_as(place, Box::new(raw), &file.kind, options),
+    }
 }
 
+/// Reads what can be read from its beginning to its end.
 fn read_as(
     place: Place,
     raw: Box<dyn Read + Send>,
-    file: &SourceFile,
+    kind: &Kind,
     options: &Options,
 ) -> io::Result<Box<dyn Reader>> {
     let packed = Peeked::new(raw);
     let packing = Packing::of(packed.head());
     let mut bytes = Peeked::new(packing.unpack(packed)?);
-    let kind = match &file.kind {
+    let kind = match kind {
         Kind::Stream => Kind::of_content(bytes.head()),
         kind => Some(kind.clone()),
     };
-    let Some(kind) = kind else {
-        let raw = "neither text nor another kind that is known; name a file with an ending to say what it is";
-        return Ok(one(Err(place.reject(Reason::Unreadable, None, raw))));
-    };
-    if kind.is_characters() {
-        if let Some(encoding) = kind::other_encoding(bytes.head()) {
-            let raw = format!("it is {encoding}, and only UTF-8 is read; {}", kind::encoding_hint(encoding));
-            return Ok(one(Err(place.reject(Reason::Unreadable, None, raw))));
-        }
+    let reject = |why: &str| Ok(ready([Err(place.reject(Reason::Unreadable, None, why))]));
+    if kind.as_ref().is_none_or(Kind::is_characters)
+        && let Some(encoding) = kind::other_encoding(bytes.head())
+    {
+        return reject(&format!(
+            "it is {encoding}, and only UTF-8 is read; {}",
+            kind::encoding_hint(encoding)
+        ));
+    }
+    if kind.as_ref().is_some_and(Kind::is_characters) {
         bytes.skip_byte_order_mark();
     }
-    let bytes = Box::new(bytes);
+    let (bytes, options) = (Box::new(bytes), options.clone());
     Ok(match kind {
-        Kind::Text => one(whole::plain(&place, bytes)),
-        Kind::Jsonl => Box::new(json::lines(place, bytes, options.clone())),
-        Kind::Json => Box::new(json::elements(place, bytes, options.clone())),
-        _ => one(Err(place.reject(Reason::Unreadable, None, "this kind of file can't be read yet"))),
+        Some(Kind::Text) => ready([whole::plain(&place, bytes)]),
+        Some(Kind::Html) => ready([html::page(&place, bytes)]),
+        Some(Kind::Jsonl) => Box::new(json::lines(place, bytes, options)),
+        Some(Kind::Json) => Box::new(json::elements(place, bytes, options)),
+        Some(Kind::Csv) => Box::new(table::rows(place, bytes, b',', options)),
+        Some(Kind::Tsv) => Box::new(table::rows(place, bytes, b'\t', options)),
+        Some(Kind::Pdf) => ready(pdf::document(&place, bytes)),
+        Some(Kind::Docx) => ready([docx::document(&place, bytes)]),
+        Some(Kind::Parquet) => return reject("parquet is read from a file only, not packed or from a pipe"),
+        Some(Kind::Stream | Kind::Unreadable(_)) | None => {
+            return reject("it is neither text nor a kind of file that is known");
+        }
     })
 }
 
-fn one(item: Item) -> Box<dyn Reader> {
-    Box::new(One(Some(item)))
+fn ready(items: impl Into<Vec<Item>>) -> Box<dyn Reader> {
+    Box::new(Ready(items.into().into_iter()))
 }
 
 #[cfg(test)]

@@ -65,6 +65,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+mod documents;
+mod tables;
+
 mod files {
     use super::*;
 
@@ -203,9 +206,8 @@ mod files {
     fn a_stream_is_what_its_bytes_are() {
         let stream = |bytes: &[u8]| -> Vec<Item> {
             let place = Place("stdin".into());
-            let file = resolve(&["-".to_owned()]).unwrap().remove(0);
             let raw = Box::new(io::Cursor::new(bytes.to_vec()));
-            read_as(place, raw, &file, &Options::default()).unwrap().collect()
+            read_as(place, raw, &Kind::Stream, &Options::default()).unwrap().collect()
         };
         let rows = b"{\"text\": \"A.\"}\n{\"text\": \"B.\"}\n";
         assert_eq!(texts(&stream(rows)), ["A.", "B."]);
