@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use instil::TaskKind;
-use instil::lm::{Constraint, Input, LanguageModel, Outcome, Request, Sampling};
+use instil::lm::{Constraint, Input, LanguageModel, Next, Outcome, Request, Sampling};
 use instil::prompt::bonito::prompt;
 use instil::rules::Rules;
 
@@ -49,9 +49,12 @@ fn outcomes(
             constraint: Constraint::Free,
         };
         session.submit(kinds.iter().enumerate().map(request).collect());
-        while let Some(event) = session.next() {
-            let event = event?;
-            found.push((usize::try_from(event.request)?, event.outcome));
+        loop {
+            match session.next()? {
+                Next::Event(event) => found.push((usize::try_from(event.request)?, event.outcome)),
+                Next::Waiting => {}
+                Next::Idle => break,
+            }
         }
     }
     Ok(found)

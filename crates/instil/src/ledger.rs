@@ -1,1 +1,162 @@
-//! What came in, went out and was not used, stage by stage.
+//! What came in, went out and was not used, stage by stage: expected = out + rejects + errors + pending.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::parse::Repair;
+use crate::reject::{Reason, Stage};
+use crate::task::TaskKind;
+
+/// The counts of one stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageCount {
+    /// The stage's word.
+    pub name: String,
+    /// What the stage before gave out.
+    pub r#in: u64,
+    /// What this stage should make of it: its fan-out, summed.
+    pub expected: u64,
+    /// What it gave out.
+    pub out: u64,
+    /// What it did not use, by reason.
+    pub rejects: BTreeMap<String, u64>,
+    /// What failed and can be tried again.
+    pub errors: u64,
+    /// What was not reached: the run was interrupted.
+    pub pending: u64,
+}
+
+impl StageCount {
+    /// Everything expected that is neither out, rejected nor failed.
+    fn open(&self) -> u64 {
+        let settled = self.out + self.rejects.values().sum::<u64>() + self.errors;
+        self.expected.checked_sub(settled).expect("a stage settles no more than it expected")
+    }
+}
+
+/// What became of one kind of task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KindCount {
+    /// Samples asked for.
+    pub expected: u64,
+    /// Examples written.
+    pub kept: u64,
+    /// Samples not used, by reason.
+    pub rejects: BTreeMap<String, u64>,
+}
+
+/// Tokens as the model counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Of all prompts that were answered.
+    pub prompt: u64,
+    /// Of all completions.
+    pub completion: u64,
+}
+
+/// The whole account of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// One entry a stage, in the order of the road.
+    pub stages: Vec<StageCount>,
+    /// By the short name of the kind.
+    pub kinds: BTreeMap<String, KindCount>,
+    /// How often something was mended, by what.
+    pub repairs: BTreeMap<String, u64>,
+    /// Tokens, where the model counts them.
+    pub tokens: Tokens,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        let stages =
+            Stage::ALL.map(|stage| StageCount { name: stage.name().to_owned(), ..StageCount::default() });
+        Self {
+            stages: stages.into(),
+            kinds: BTreeMap::new(),
+            repairs: BTreeMap::new(),
+            tokens: Tokens::default(),
+        }
+    }
+}
+
+impl Ledger {
+    /// The counts of a stage.
+    pub fn stage(&self, stage: Stage) -> &StageCount {
+        &self.stages[stage as usize]
+    }
+
+    /// Something came into `stage`, which should make `expected` of it.
+    pub fn enter(&mut self, stage: Stage, expected: u64) {
+        let count = &mut self.stages[stage as usize];
+        count.r#in += 1;
+        count.expected += expected;
+    }
+
+    /// `stage` gave one thing out.
+    pub fn leave(&mut self, stage: Stage) {
+        self.stages[stage as usize].out += 1;
+    }
+
+    /// Something was not used; with the kind it was asked for, from the time one was.
+    pub fn reject(&mut self, reason: Reason, kind: Option<TaskKind>, count: u64) {
+        *self.stages[reason.stage() as usize].rejects.entry(reason.word().to_owned()).or_default() += count;
+        if let Some(kind) = kind {
+            *self.kind(kind).rejects.entry(reason.word().to_owned()).or_default() += count;
+        }
+    }
+
+    /// A call to the model failed for now.
+    pub fn error(&mut self) {
+        self.stages[Stage::Generate as usize].errors += 1;
+    }
+
+    /// Something was mended.
+    pub fn repair(&mut self, repair: Repair) {
+        *self.repairs.entry(repair.word().to_owned()).or_default() += 1;
+    }
+
+    /// The counts of a kind.
+    pub fn kind(&mut self, kind: TaskKind) -> &mut KindCount {
+        self.kinds.entry(kind.short().to_owned()).or_default()
+    }
+
+    /// Examples written.
+    pub fn kept(&self) -> u64 {
+        self.stage(Stage::Write).out
+    }
+
+    /// Samples that were asked for and not kept, as a share of those asked for; 0 when none was.
+    pub fn drop_share(&self) -> f64 {
+        let expected: u64 = self.kinds.values().map(|kind| kind.expected).sum();
+        if expected == 0 {
+            return 0.0;
+        }
+        // Counts stay far below 2^53.
+        1.0 - self.kept() as f64 / expected as f64
+    }
+
+    /// Counts what is still open as pending: the run has ended early.
+    pub fn interrupt(&mut self) {
+        for stage in &mut self.stages {
+            stage.pending = stage.open();
+        }
+    }
+
+    /// Whether every stage adds up and gets what the one before gave.
+    pub fn closes(&self) -> bool {
+        let sums = self.stages.iter().all(|stage| stage.open() == stage.pending);
+        let links = self.stages.windows(2).all(|pair| pair[0].out == pair[1].r#in);
+        sums && links
+    }
+
+    /// Every reason with its count, the most frequent first.
+    pub fn rejects(&self) -> Vec<(Reason, u64)> {
+        let count = |reason: &Reason| self.stage(reason.stage()).rejects.get(reason.word()).copied();
+        let mut found: Vec<_> =
+            Reason::ALL.iter().filter_map(|reason| Some((*reason, count(reason)?))).collect();
+        found.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        found
+    }
+}

@@ -16,21 +16,24 @@ pub mod reject;
 pub mod rng;
 pub mod task;
 
-pub mod check;
-pub mod chunk;
-pub mod format;
-pub mod lm;
-pub mod parse;
-pub mod prompt;
-pub mod rules;
-pub mod sentence;
-pub mod sink;
 pub mod source;
+pub mod sentence;
+pub mod chunk;
+pub mod prompt;
+pub mod lm;
+pub mod rules;
+pub mod parse;
+pub mod check;
+pub mod format;
+pub mod sink;
 
 pub mod journal;
 pub mod ledger;
-pub mod pipeline;
 pub mod recipe;
+pub mod pipeline;
+pub mod run;
+
+pub mod rows;
 pub mod stats;
 pub mod trace;
 

@@ -41,6 +41,16 @@ impl Repair {
             Self::LabelSpelling => "label_spelling",
         }
     }
+
+    /// What it means, in one sentence.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::PlaceholderVariant => "A variant such as `{{ context }}` was read as the placeholder.",
+            Self::ContextInserted => "The passage was put before an instruction that had no place for it.",
+            Self::AnswerUnwrapped => "The JSON answer stood among other text.",
+            Self::LabelSpelling => "The label was spelt another way than the user spells it.",
+        }
+    }
 }
 
 /// An instruction and its response.

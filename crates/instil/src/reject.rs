@@ -81,7 +81,7 @@ reasons! {
     EmptyText Read "empty_text" "There is no text, or only blanks.";
     TooLong Prompt "too_long" "The prompt leaves no room for an answer in the model's window.";
     Declined Generate "declined" "The generator found nothing to make of this passage.";
-    Refused Generate "refused" "The endpoint refuses this one prompt; its answer is the raw text.";
+    Refused Generate "refused" "The model refuses this one prompt; its message is the raw text.";
     Truncated Parse "truncated" "The completion was cut off at the token limit.";
     NoPipe Parse "no_pipe" "There is no `<|pipe|>` between instruction and response.";
     SeveralPipes Parse "several_pipes" "There is more than one `<|pipe|>`.";

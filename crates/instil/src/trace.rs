@@ -1,1 +1,253 @@
-//! Where one example came from.
+//! Where one example came from: source bytes, passage, prompt, completion, row, and the command that
+//! makes it again.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::journal::Journal;
+use crate::lm::{Event, LanguageModel, Next, Outcome, Request};
+use crate::recipe::{Generate, Recipe};
+use crate::rows::{self, Object, text};
+use crate::run::Plan;
+use crate::sink::Layout;
+use crate::task::TaskKind;
+
+/// The whole way of one example.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Trace {
+    /// The row as it stands in the dataset.
+    pub row: Object,
+    /// What the provenance says of it.
+    pub provenance: Object,
+    /// The file that it was read from, as the recipe finds it today.
+    pub file: String,
+    /// The passage, read again from that file.
+    pub passage: String,
+    /// The prompt as one text, made again.
+    pub prompt: String,
+    /// The model's text before it was parsed: from the journal, or from the model where asking it costs nothing.
+    pub completion: Option<String>,
+    /// A command that makes this row again, and those of the same document and kind.
+    pub command: String,
+}
+
+/// Finds the one example whose id begins with `id` and goes its way again.
+///
+/// `model` makes the generator of a recipe where that costs nothing (a program, a recording); where it
+/// gives none, the completion comes from the journal.
+///
+/// # Errors
+/// When there is no such example, or more than one; when the source has changed or is gone.
+pub fn trace(
+    dataset: &Path,
+    id: &str,
+    model: impl FnOnce(&Generate) -> Result<Option<Box<dyn LanguageModel>>>,
+) -> Result<Trace> {
+    let layout = Layout::of(dataset)?;
+    let run = layout.run();
+    let recipe_path = run.join("recipe.toml");
+    if !recipe_path.exists() {
+        return Err(Error::input(format!("there is no run of instil at `{}`", dataset.display())).with_hint(
+            "name the dataset folder, as in `instil trace ID out`; single files keep theirs with --keep-run",
+        ));
+    }
+    let provenance = find(&layout, id)?;
+    let id = text(&provenance, "id").to_owned();
+    let recipe = Recipe::read(&recipe_path)?
+        .step
+        .pop()
+        .ok_or_else(|| Error::input(format!("`{}` has no step", recipe_path.display())))?;
+    let row = data_row(&layout, &id)?;
+
+    let plan = Plan::of(&recipe)?;
+    let kind = TaskKind::parse(text(&provenance, "task"))?;
+    let (document_id, source) = (text(&provenance, "document"), text(&provenance, "source"));
+    let span = |name: &str| provenance.get(name).and_then(Value::as_u64).unwrap_or_default() as usize;
+    let (start, end) = (span("start"), span("end"));
+    let changed = |what: &str| {
+        Error::input(format!("{what}, so the way of `{id}` can't be gone again")).with_hint(
+            "run the recipe again after a change of the source, from the folder that it was run in",
+        )
+    };
+    let file = plan
+        .files
+        .iter()
+        .find(|file| *file.name == *source)
+        .ok_or_else(|| changed(&format!("source `{source}` is gone")))?
+        .clone();
+    let path = file.path.display().to_string();
+    let only_it = Plan { files: vec![file], ..Plan::of(&recipe)? };
+    let document = only_it
+        .documents(&recipe)?
+        .filter_map(Result::ok)
+        .find(|document| document.id == document_id)
+        .ok_or_else(|| changed(&format!("document `{document_id}` is not in `{path}` any more")))?;
+    let passage = plan
+        .road
+        .chunker
+        .chunk(&document)
+        .into_iter()
+        .find(|passage| passage.span == (start..end))
+        .ok_or_else(|| changed(&format!("`{path}` has changed")))?;
+    let mut request = plan.road.request(0, kind, &passage);
+    let sample = provenance.get("sample").and_then(Value::as_u64).unwrap_or_default() as u32;
+    request.samples = vec![sample];
+    let prompt = request.input.text();
+    if crate::rng::hex_of(&[&prompt], 32) != text(&provenance, "prompt_hash") {
+        return Err(changed(&format!("`{path}` has changed")));
+    }
+    let completion = match model(&recipe)? {
+        Some(model) => ask(model.as_ref(), request)?,
+        None => {
+            let path = recipe.journal.as_ref().map_or_else(|| run.join("journal.sqlite"), Into::into);
+            remembered(&path, text(&provenance, "model"), &request, sample)?
+        }
+    };
+    let command = command(&recipe, document_id, kind);
+    Ok(Trace { row, provenance, file: path, passage: passage.text, prompt, completion, command })
+}
+
+fn find(layout: &Layout, id: &str) -> Result<Object> {
+    let mut found: Option<Object> = None;
+    for file in layout.provenance_files()? {
+        for row in rows::of_file(&file)? {
+            let row = row?;
+            let this = text(&row, "id");
+            if !this.starts_with(id) {
+                continue;
+            }
+            if let Some(other) = found.as_ref().filter(|other| text(other, "id") != this) {
+                return Err(Error::usage(format!("several examples begin with `{id}`"))
+                    .with_hint(format!("`{}` and `{this}`: give more digits", text(other, "id"))));
+            }
+            found = Some(row);
+        }
+    }
+    found.ok_or_else(|| {
+        Error::usage(format!("no example of `{}` has the id `{id}`", layout.output().display()))
+            .with_hint("ids stand in the `id` column of data/ and of provenance/")
+    })
+}
+
+fn data_row(layout: &Layout, id: &str) -> Result<Object> {
+    if !layout.is_folder() {
+        // Rows of a single file carry no id; provenance stands in their order.
+        let mut place = 0;
+        for file in layout.provenance_files()? {
+            for row in rows::of_file(&file)? {
+                if text(&row?, "id") == id {
+                    return rows::of_file(layout.output())?.nth(place).unwrap_or_else(|| {
+                        Err(Error::input(format!(
+                            "`{}` has fewer rows than its run",
+                            layout.output().display()
+                        )))
+                    });
+                }
+                place += 1;
+            }
+        }
+    }
+    for file in layout.data_files()? {
+        for row in rows::of_file(&file)? {
+            let row = row?;
+            if text(&row, "id") == id {
+                return Ok(row);
+            }
+        }
+    }
+    Err(Error::input(format!("`{id}` stands in provenance/ and not in data/")))
+}
+
+fn ask(model: &dyn LanguageModel, request: Request) -> Result<Option<String>> {
+    let mut session = model.open()?;
+    session.submit(vec![request]);
+    loop {
+        match session.next()? {
+            Next::Event(Event { outcome: Outcome::Text(completion), .. }) => {
+                return Ok(Some(completion.text));
+            }
+            Next::Event(_) | Next::Idle => return Ok(None),
+            Next::Waiting => {}
+        }
+    }
+}
+
+fn remembered(path: &Path, identity: &str, request: &Request, sample: u32) -> Result<Option<String>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let answer = Journal::open(path)?.get(&Journal::key(identity, request, sample))?;
+    Ok(match answer {
+        Some(Outcome::Text(completion)) => Some(completion.text),
+        _ => None,
+    })
+}
+
+/// `instil generate` with the flags in which the recipe differs from the defaults.
+fn command(recipe: &Generate, document: &str, kind: TaskKind) -> String {
+    let step = Generate {
+        output: "-".to_owned(),
+        document: Some(document.to_owned()),
+        task: vec![kind.short().to_owned()],
+        limit: None,
+        max_drop: None,
+        shard_rows: Generate::default().shard_rows,
+        license: None,
+        ..recipe.clone()
+    };
+    let table = |step: &Generate| toml::Table::try_from(step).expect("settings are plain values");
+    let defaults = table(&Generate::default());
+    let mut words = vec!["instil".to_owned(), "generate".to_owned()];
+    words.extend(step.input.iter().map(|input| quoted(input)));
+    for (key, value) in table(&step) {
+        if matches!(key.as_str(), "input" | "verb" | "keep_run" | "journal")
+            || defaults.get(&key) == Some(&value)
+        {
+            continue;
+        }
+        words.push(format!("--{}", key.replace('_', "-")));
+        let of = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        match &value {
+            toml::Value::Boolean(_) => {}
+            toml::Value::Array(values) => {
+                words.push(quoted(&values.iter().map(of).collect::<Vec<_>>().join(",")));
+            }
+            value => words.push(quoted(&of(value))),
+        }
+    }
+    words.join(" ")
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-,:=@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_says_only_what_differs_from_the_defaults() {
+        let recipe = Generate {
+            input: vec!["my notes/".to_owned()],
+            output: "out".to_owned(),
+            seed: 7,
+            labels: vec!["a".to_owned(), "it's".to_owned()],
+            reference: true,
+            ..Generate::default()
+        };
+        assert_eq!(
+            command(&recipe, "d 1", TaskKind::Nli),
+            r"instil generate 'my notes/' --output - --task nli --reference --labels 'a,it'\''s' --document 'd 1' --seed 7"
+        );
+    }
+}

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use instil::lm::{Event, Request, Session};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use instil::lm::{Event, Next, Request, Session, TICK};
 use instil::{Error, Result};
 
 use super::call::Stop;
@@ -118,25 +118,26 @@ impl Session for Talk {
         }
     }
 
-    fn next(&mut self) -> Option<Result<Event>> {
+    fn next(&mut self) -> Result<Next> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                return Some(Ok(event));
+                return Ok(Next::Event(event));
             }
             if self.over || (self.under_way == 0 && self.told.is_empty()) {
-                return None;
+                return Ok(Next::Idle);
             }
-            match self.told.recv() {
+            match self.told.recv_timeout(TICK) {
                 Ok(Told::Events(events)) => self.ready.extend(events),
                 Ok(Told::Finished) => self.under_way -= 1,
                 Ok(Told::Fatal(error)) => {
                     self.over = true;
                     self.cancel.raise();
-                    return Some(Err(error));
+                    return Err(error);
                 }
-                Err(_) => {
+                Err(RecvTimeoutError::Timeout) => return Ok(Next::Waiting),
+                Err(RecvTimeoutError::Disconnected) => {
                     self.over = true;
-                    return None;
+                    return Ok(Next::Idle);
                 }
             }
         }

@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use instil::Error;
-use instil::lm::{Constraint, Event, Input, LanguageModel, Outcome, Request, Sampling};
+use instil::lm::{Constraint, Event, Input, LanguageModel, Next, Outcome, Request, Sampling};
 use instil_remote::{Config, Endpoint};
 
 /// Settings for tests: waits of milliseconds.
@@ -52,13 +52,14 @@ fn drive(endpoint: &Endpoint, requests: Vec<Request>) -> (Vec<Event>, Option<Err
             session.submit(requests.next().into_iter().collect());
         }
         match session.next() {
-            Some(Ok(event)) => events.push(event),
-            Some(Err(error)) => {
-                assert!(session.next().is_none(), "after an error there is nothing");
+            Ok(Next::Event(event)) => events.push(event),
+            Ok(Next::Waiting) => {}
+            Err(error) => {
+                assert_eq!(session.next().unwrap(), Next::Idle, "after an error there is nothing");
                 assert_eq!(session.room(), 0);
                 return (events, Some(error));
             }
-            None => break,
+            Ok(Next::Idle) => break,
         }
     }
     assert!(requests.next().is_none(), "no room was left");

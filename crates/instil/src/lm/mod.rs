@@ -160,9 +160,29 @@ pub trait Session {
     /// Takes requests. Those of one call share a passage, so an engine can share their common head.
     fn submit(&mut self, requests: Vec<Request>);
 
-    /// Waits for the next sample to end; `None` when nothing is under way.
+    /// Waits for the next sample to end, [`TICK`] at the most, so that the caller can break off.
     ///
     /// # Errors
     /// When the model can't be used at all (a wrong key, a wrong model name): the run ends.
-    fn next(&mut self) -> Option<Result<Event>>;
+    fn next(&mut self) -> Result<Next>;
 }
+
+/// What [`Session::next`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A sample has ended.
+    Event(Event),
+    /// None has ended within [`TICK`]; some are under way.
+    Waiting,
+    /// Nothing is under way.
+    Idle,
+}
+
+impl From<Option<Event>> for Next {
+    fn from(event: Option<Event>) -> Self {
+        event.map_or(Self::Idle, Self::Event)
+    }
+}
+
+/// How long [`Session::next`] waits before it says [`Next::Waiting`].
+pub const TICK: std::time::Duration = std::time::Duration::from_millis(100);

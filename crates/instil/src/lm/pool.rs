@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::{Event, Request, Session};
+use super::{Event, Next, Request, Session, TICK};
 use crate::error::Result;
 
 /// Batches of requests under way for each thread: enough that none waits, few enough that memory stays flat.
@@ -15,7 +16,7 @@ const BATCHES_PER_THREAD: usize = 16;
 /// Runs a function from a batch of requests to their events on `threads` threads.
 pub(crate) struct Pool {
     jobs: Option<Sender<Vec<Request>>>,
-    done: Receiver<Vec<Event>>,
+    done: Receiver<std::thread::Result<Vec<Event>>>,
     ready: VecDeque<Event>,
     batches_under_way: usize,
     room: usize,
@@ -35,7 +36,9 @@ impl Pool {
             let (todo, finished, answer) = (todo.clone(), finished.clone(), Arc::clone(&answer));
             std::thread::spawn(move || {
                 for requests in todo {
-                    if finished.send(answer(requests)).is_err() {
+                    // A panic is a bug; it is carried to the caller, who would else wait for ever.
+                    let events = catch_unwind(AssertUnwindSafe(|| answer(requests)));
+                    if finished.send(events).is_err() {
                         break;
                     }
                 }
@@ -59,13 +62,18 @@ impl Session for Pool {
         self.batches_under_way += 1;
     }
 
-    fn next(&mut self) -> Option<Result<Event>> {
+    fn next(&mut self) -> Result<Next> {
         while self.ready.is_empty() && self.batches_under_way > 0 {
-            let events = self.done.recv().expect("a thread of the pool panicked");
-            self.batches_under_way -= 1;
-            self.ready.extend(events);
+            match self.done.recv_timeout(TICK) {
+                Ok(events) => {
+                    self.batches_under_way -= 1;
+                    self.ready.extend(events.unwrap_or_else(|panic| resume_unwind(panic)));
+                }
+                Err(RecvTimeoutError::Timeout) => return Ok(Next::Waiting),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the threads live as long as the pool"),
+            }
         }
-        self.ready.pop_front().map(Ok)
+        Ok(self.ready.pop_front().into())
     }
 }
 

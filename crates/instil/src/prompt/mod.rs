@@ -2,3 +2,76 @@
 
 pub mod bonito;
 pub mod instruct;
+
+use crate::error::{Error, Result, nearest};
+use crate::lm::{Constraint, Input};
+use crate::task::TaskKind;
+
+/// How a passage is put to the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// As the published Bonito models were trained.
+    Bonito,
+    /// As an ordinary instruction model can follow: task, rules, two demonstrations, a JSON answer.
+    Instruct,
+}
+
+impl Style {
+    /// Every style.
+    pub const ALL: [Self; 2] = [Self::Bonito, Self::Instruct];
+
+    /// The name, as in `--prompt bonito`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bonito => "bonito",
+            Self::Instruct => "instruct",
+        }
+    }
+
+    /// The style of this name.
+    ///
+    /// # Errors
+    /// When there is none; the hint says which there are.
+    pub fn parse(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|style| style.name() == name).ok_or_else(|| {
+            let near = nearest(name, Self::ALL.map(Self::name)).unwrap_or("bonito");
+            Error::usage(format!("unknown prompt style `{name}`"))
+                .with_hint(format!("did you mean `{near}`? There are `bonito` and `instruct`"))
+        })
+    }
+
+    /// Name and version of the wording, as the provenance keeps it.
+    pub fn template(self) -> &'static str {
+        match self {
+            Self::Bonito => "bonito",
+            Self::Instruct => instruct::VERSION,
+        }
+    }
+
+    /// What the model is given for `kind` over `passage`.
+    ///
+    /// `labels` go behind the passage in Bonito's form, as its authors advise (spec/bonito.md 8.1, thread 39).
+    pub fn input(self, kind: TaskKind, passage: &str, labels: &[String]) -> Input {
+        match self {
+            Self::Bonito if takes_labels(kind) && !labels.is_empty() => {
+                let context = format!("{}\n\nChoices: {}", bonito::python_strip(passage), labels.join(", "));
+                Input::Prompt(bonito::prompt(kind, &context))
+            }
+            Self::Bonito => Input::Prompt(bonito::prompt(kind, passage)),
+            Self::Instruct => Input::Messages(instruct::messages(kind, passage, labels)),
+        }
+    }
+
+    /// What the completion has to look like.
+    pub fn constraint(self) -> Constraint {
+        match self {
+            Self::Bonito => Constraint::Free,
+            Self::Instruct => Constraint::JsonSchema(instruct::schema()),
+        }
+    }
+}
+
+/// Whether the labels of `--labels` are the answers of this kind of task.
+pub fn takes_labels(kind: TaskKind) -> bool {
+    matches!(kind, TaskKind::TopicClass | TaskKind::Sentiment)
+}

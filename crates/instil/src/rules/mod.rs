@@ -30,7 +30,7 @@ const IDENTITY: &str = "rules/1";
 /// The generator that needs no model: it completes Bonito prompts by rules over their passage.
 ///
 /// ```
-/// use instil::lm::{Input, LanguageModel, Outcome, Request, Sampling, Constraint, Session};
+/// use instil::lm::{Constraint, Input, LanguageModel, Next, Outcome, Request, Sampling, Session};
 /// use instil::{TaskKind, prompt::bonito::prompt, rules::Rules};
 ///
 /// let passage = "The Beagle left Plymouth in 1831. The ship was commanded by Robert FitzRoy.";
@@ -44,7 +44,14 @@ const IDENTITY: &str = "rules/1";
 ///     samples: vec![0],
 ///     constraint: Constraint::Free,
 /// }]);
-/// let Outcome::Text(completion) = session.next().expect("one sample is under way")?.outcome else { panic!() };
+/// let event = loop {
+///     match session.next()? {
+///         Next::Event(event) => break event,
+///         Next::Waiting => {}
+///         Next::Idle => unreachable!("one sample is under way"),
+///     }
+/// };
+/// let Outcome::Text(completion) = event.outcome else { panic!() };
 /// assert!(completion.text.contains("{{context}}") && completion.text.contains("<|pipe|>"));
 /// # Ok::<(), instil::Error>(())
 /// ```

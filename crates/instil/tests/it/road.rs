@@ -1,0 +1,101 @@
+//! The road as a whole: nothing lost, and the same bytes however the answers come.
+
+use std::path::Path;
+
+use instil::lm::Outcome;
+use instil::lm::scripted::Scripted;
+use instil::reject::Stage;
+use instil::run::{Done, Existing};
+
+use crate::support::{bytes, model, recipe, run, said};
+
+#[test]
+fn every_sample_ends_as_a_row_or_under_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(folder.path(), 100);
+    let Done::Finished(report) = run(&recipe, &model(1, 8), Existing::Same).unwrap() else { panic!() };
+    let ledger = &report.ledger;
+    assert!(ledger.closes());
+    let count = |stage| ledger.stage(stage);
+    assert_eq!((count(Stage::Read).r#in, count(Stage::Read).out), (100, 80));
+    assert_eq!(count(Stage::Read).rejects["invalid_json"], 10);
+    assert_eq!(count(Stage::Read).rejects["empty_text"], 10);
+    assert_eq!(count(Stage::Prompt).out, 240);
+    assert_eq!(count(Stage::Generate).expected, 480);
+    for (stage, word) in [
+        (Stage::Generate, "declined"),
+        (Stage::Generate, "refused"),
+        (Stage::Parse, "no_pipe"),
+        (Stage::Parse, "empty_response"),
+        (Stage::Check, "answer_not_in_text"),
+        (Stage::Check, "duplicate"),
+    ] {
+        assert!(count(stage).rejects.contains_key(word), "{word}");
+    }
+    assert!(ledger.repairs["placeholder_variant"] > 0);
+    let by_kind: u64 = ledger.kinds.values().map(|kind| kind.kept + kind.rejects.values().sum::<u64>()).sum();
+    assert_eq!(by_kind, 480);
+    assert_eq!(report.rows, ledger.kept());
+
+    let stats = instil::stats::of(Path::new(&recipe.output)).unwrap();
+    assert_eq!(stats.rows, report.rows);
+    let shares = &stats.sources["corpus.jsonl"];
+    assert_eq!(shares.values().map(|share| share.kept).sum::<u64>(), report.rows);
+    assert_eq!(shares.values().map(|share| share.kept + share.rejected).sum::<u64>(), 480);
+}
+
+#[test]
+fn the_order_of_answers_changes_no_byte() {
+    let of = |order, room| {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = recipe(folder.path(), 120);
+        run(&recipe, &model(order, room), Existing::Same).unwrap();
+        bytes(Path::new(&recipe.output))
+    };
+    let first = of(1, 1);
+    assert!(first.keys().any(|name| name.starts_with("data/")));
+    assert!(first.contains_key("run/rejects.parquet"));
+    for (order, room) in [(2, 7), (3, 64), (4, 100_000)] {
+        assert!(of(order, room) == first, "order {order}, room {room}");
+    }
+}
+
+#[test]
+fn the_order_of_documents_changes_no_row() {
+    let of = |reversed: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recipe = recipe(folder.path(), 60);
+        recipe.output += ".jsonl";
+        if reversed {
+            let text = std::fs::read_to_string(&recipe.input[0]).unwrap();
+            let lines: Vec<&str> = text.lines().rev().collect();
+            std::fs::write(&recipe.input[0], lines.join("\n")).unwrap();
+        }
+        run(&recipe, &model(1, 8), Existing::Same).unwrap();
+        let rows = std::fs::read_to_string(&recipe.output).unwrap();
+        let mut rows: Vec<String> = rows.lines().map(str::to_owned).collect();
+        rows.sort();
+        rows
+    };
+    assert_eq!(of(false), of(true));
+}
+
+#[test]
+fn a_call_that_fails_for_good_leaves_the_run_to_be_continued() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(folder.path(), 30);
+    let failing = Scripted::new(1, 8, |request, sample| {
+        if request.seed % 5 == 0 { Outcome::Failed("503".to_owned()) } else { said(request, sample) }
+    })
+    .journaled();
+    let Done::Failed(report) = run(&recipe, &failing, Existing::Same).unwrap() else { panic!() };
+    assert!(report.ledger.closes() && report.ledger.stage(Stage::Generate).errors > 0);
+    assert!(!Path::new(&recipe.output).join("data").exists(), "nothing half made is in its place");
+
+    let whole = model(1, 8).journaled();
+    assert!(matches!(run(&recipe, &whole, Existing::Same).unwrap(), Done::Finished(_)));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let straight = crate::support::recipe(elsewhere.path(), 30);
+    run(&straight, &whole, Existing::Same).unwrap();
+    assert!(bytes(Path::new(&recipe.output)) == bytes(Path::new(&straight.output)));
+}
