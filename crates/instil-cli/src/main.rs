@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The `instil` program; all of it is in the library, so that the Python package can run it too.
+
+fn main() -> std::process::ExitCode {
+    instil_cli::main(std::env::args_os())
+}

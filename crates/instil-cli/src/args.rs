@@ -1,0 +1,327 @@
+//! The flags, as typed. Nothing here has a default: what is left out may come from a recipe.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Instruction-tuning data from your own text.
+#[derive(Parser)]
+#[command(name = "instil", version, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Make task data from text.
+    Generate(GenerateArgs),
+    /// Run a recipe: a whole run written down.
+    Run(RunArgs),
+    /// Look at a recipe without spending anything.
+    Check(CheckArgs),
+    /// What came out of a run: kept and rejected, lengths, labels, duplicates, openings.
+    Stats(StatsArgs),
+    /// Where one example came from, from source bytes to final row.
+    Trace(TraceArgs),
+    /// What there is: task kinds, formats, reject reasons, sources, repairs.
+    List(ListArgs),
+    /// Whether this machine, and an endpoint if one is named, is ready.
+    Doctor(DoctorArgs),
+}
+
+#[derive(ClapArgs, Default)]
+pub(crate) struct GenerateArgs {
+    /// Files, folders, globs, or `-` for lines of text on standard input
+    #[arg(required = true)]
+    pub(crate) input: Vec<String>,
+
+    /// A dataset folder; or one file: .jsonl .json .csv .parquet (.gz, .zst); `-` prints JSON lines
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) what: What,
+
+    #[command(flatten)]
+    pub(crate) how: How,
+}
+
+/// What to make: these flags are a recipe's keys.
+#[derive(ClapArgs, Default)]
+#[command(next_help_heading = "What to make")]
+pub(crate) struct What {
+    /// Task kinds, comma-separated [default: exqa,ynqa,nli,summarization]
+    #[arg(short, long, value_delimiter = ',', value_name = "KINDS")]
+    pub(crate) task: Option<Vec<String>>,
+
+    /// `rules`, or the name of a model behind --endpoint [default: rules]
+    #[arg(short, long)]
+    pub(crate) model: Option<String>,
+
+    /// The base URL of an OpenAI-compatible server, such as `http://localhost:8000/v1`
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+
+    /// Which of the endpoint's calls to use
+    #[arg(long, value_enum)]
+    pub(crate) api: Option<ApiArg>,
+
+    /// A recording, lines of {"prompt", "completion"}, that answers in the model's place
+    #[arg(long, value_name = "FILE")]
+    pub(crate) replay: Option<String>,
+
+    /// How a passage is put to the model: `bonito` or `instruct` [default: bonito]
+    #[arg(long, value_name = "STYLE")]
+    pub(crate) prompt: Option<String>,
+
+    /// Give exactly what the published Bonito library gives: its parse, no repairs, no checks
+    #[arg(long)]
+    pub(crate) reference: bool,
+
+    /// The labels for topic_class and sentiment, comma-separated
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) labels: Option<Vec<String>>,
+
+    /// The column that holds the text [default: the first of text, content, context, …]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) text_column: Option<String>,
+
+    /// The column that holds the document's id [default: id, where there is one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) id_column: Option<String>,
+
+    /// Only the document of this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) document: Option<String>,
+
+    /// The most characters of a passage [default: 2000]
+    #[arg(long, value_name = "N")]
+    pub(crate) chunk_chars: Option<usize>,
+
+    /// The most tokens of a passage, by --tokenizer
+    #[arg(long, value_name = "N")]
+    pub(crate) chunk_tokens: Option<usize>,
+
+    /// The model's tokenizer.json
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<String>,
+
+    /// The model's window in tokens: passages are cut so that prompt and completion fit it
+    #[arg(long, value_name = "N")]
+    pub(crate) window: Option<usize>,
+
+    /// Samples of each prompt [default: 1]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) samples: Option<u32>,
+
+    /// 0 is greedy [default: 0.5]
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f64>,
+
+    /// The share of probability that the nucleus keeps [default: 0.95]
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f64>,
+
+    /// The most tokens of one completion [default: 256]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<u32>,
+
+    /// Every random choice comes from it [default: 0]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+
+    /// The most documents read
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// The shape of the rows: messages, prompt-completion, bonito, alpaca [default: messages]
+    #[arg(short, long)]
+    pub(crate) format: Option<String>,
+
+    /// Rows of a shard [default: 500000]
+    #[arg(long, value_name = "N")]
+    pub(crate) shard_rows: Option<usize>,
+
+    /// The licence for the dataset's card, such as cc-by-4.0
+    #[arg(long, value_name = "ID")]
+    pub(crate) license: Option<String>,
+}
+
+/// How to run: none of these changes a row.
+#[derive(ClapArgs, Default)]
+#[command(next_help_heading = "How to run")]
+pub(crate) struct How {
+    /// Take over an output that another recipe made, and its journal
+    #[arg(long, conflicts_with = "overwrite")]
+    pub(crate) resume: bool,
+
+    /// Begin an output anew: its run folder, journal and rows are removed
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Show files, settings and the first prompts, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Exit with 1 if a larger share of the samples is dropped, such as 20%
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) max_drop: Option<f64>,
+
+    /// A journal shared with other runs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<String>,
+
+    /// Keep the run folder beside a single-file output
+    #[arg(long)]
+    pub(crate) keep_run: bool,
+
+    /// Also write the rejects to this file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+
+    /// Calls to the endpoint at once [default: 32]
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<usize>,
+
+    /// Seconds that one call may take [default: 600]
+    #[arg(long, value_name = "S")]
+    pub(crate) timeout: Option<u64>,
+
+    /// Threads of `rules` [default: one a processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+
+    /// Print the report as JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Say more: every file, every reject reason
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ApiArg {
+    /// Completions for `bonito` prompts, chat for `instruct` ones
+    Auto,
+    /// POST /completions
+    Completions,
+    /// POST /chat/completions
+    Chat,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct RunArgs {
+    /// A recipe, such as the `run/recipe.toml` of any run
+    pub(crate) recipe: PathBuf,
+
+    /// Another output, for a recipe of one step
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) how: How,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct CheckArgs {
+    /// A recipe
+    pub(crate) file: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct StatsArgs {
+    /// A dataset folder or file that instil wrote
+    pub(crate) dataset: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct TraceArgs {
+    /// An example's id, or the first digits of it
+    pub(crate) id: String,
+
+    /// The dataset folder that holds it
+    #[arg(default_value = "out")]
+    pub(crate) dataset: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct ListArgs {
+    /// What to list
+    #[arg(value_enum)]
+    pub(crate) what: Listed,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Listed {
+    /// The kinds of task, and which of them `rules` can make
+    Tasks,
+    /// The shapes of rows
+    Formats,
+    /// Why a record, prompt or completion isn't used
+    Rejects,
+    /// What is mended in a completion
+    Repairs,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct DoctorArgs {
+    /// Ask this endpoint which models it has
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A share, as `0.2` or `20%`.
+fn share(text: &str) -> Result<f64, String> {
+    let (number, scale) = match text.strip_suffix('%') {
+        Some(number) => (number, 100.0),
+        None => (text, 1.0),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&(value / scale)) => Ok(value / scale),
+        _ => Err("it is a share such as `0.2` or `20%`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_well_formed() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn shares_are_read_in_both_ways() {
+        assert_eq!(share("20%"), Ok(0.2));
+        assert_eq!(share("0.2"), Ok(0.2));
+        assert!(share("20").is_err() && share("-1%").is_err() && share("x").is_err());
+    }
+}

@@ -1,0 +1,99 @@
+//! `check` and `--dry-run`: everything that can be known before anything is spent.
+
+use std::path::Path;
+
+use indicatif::HumanCount;
+use instil::recipe::{Generate, Recipe};
+use instil::run::{Look, look};
+use instil::{Error, Result};
+use serde_json::json;
+
+use crate::args::{CheckArgs, How};
+use crate::{exit, output, settings};
+
+/// How many prompts are shown.
+const PROMPTS: usize = 3;
+
+pub(crate) fn run(args: CheckArgs) -> Result<u8> {
+    let recipe = Recipe::read(&args.file)?;
+    let made: Vec<String> = recipe.step.iter().map(|step| step.output.clone()).collect();
+    for (number, mut step) in (1..).zip(recipe.step) {
+        settings::how_over(&mut step, &How::default());
+        if step.output.is_empty() {
+            return Err(Error::input(format!("step {number} of `{}` names no output", args.file.display()))
+                .with_hint("add `output = \"out\"`"));
+        }
+        // What an earlier step will have made can't be looked at yet.
+        let later = step
+            .input
+            .iter()
+            .any(|input| made[..number - 1].iter().any(|output| Path::new(input).starts_with(output)));
+        if later && !step.input.iter().all(|input| Path::new(input).exists()) {
+            output::data(&format!(
+                "step {number} reads what an earlier step makes: {}",
+                step.input.join(" ")
+            ));
+            continue;
+        }
+        show(&step, args.json)?;
+    }
+    Ok(exit::DONE)
+}
+
+/// Prints what a step would do.
+pub(crate) fn show(step: &Generate, as_json: bool) -> Result<u8> {
+    // Names of models, kinds and styles are looked up; a server isn't called.
+    if step.endpoint.is_none() {
+        settings::model(step)?;
+    }
+    let look = look(step, PROMPTS)?;
+    if as_json {
+        let object = json!({
+            "files": look.files.iter().map(|file| json!({"name": &*file.name, "bytes": file.bytes})).collect::<Vec<_>>(),
+            "recipe": step,
+            "prompts": look.prompts.iter().map(|prompt| json!({
+                "task": prompt.kind.short(), "document": &*prompt.document, "prompt": prompt.text, "tokens": prompt.tokens,
+            })).collect::<Vec<_>>(),
+            "rejects": look.rejects.iter().map(|reject| reject.reason.word()).collect::<Vec<_>>(),
+        });
+        output::data(&object.to_string());
+    } else {
+        print(step, &look);
+    }
+    Ok(exit::DONE)
+}
+
+fn print(step: &Generate, look: &Look) {
+    let bytes: u64 = look.files.iter().map(|file| file.bytes).sum();
+    output::data(&format!("reads {} files, {} bytes:", look.files.len(), HumanCount(bytes)));
+    for file in look.files.iter().take(10) {
+        output::data(&format!("  {}", file.name));
+    }
+    if look.files.len() > 10 {
+        output::data(&format!("  … and {} more", look.files.len() - 10));
+    }
+    output::data(&format!(
+        "makes {} x {} samples of each passage with `{}`, rows as {}, in `{}`",
+        look.kinds.iter().map(|kind| kind.short()).collect::<Vec<_>>().join(", "),
+        step.samples,
+        if step.endpoint.is_some() && step.model == "rules" { "the endpoint's model" } else { &step.model },
+        step.format,
+        step.output
+    ));
+    output::data(&format!("recipe {}", step.hash()));
+    for reject in &look.rejects {
+        output::data(&format!("not read: {} {}", reject.origin.source, reject.reason.word()));
+    }
+    for prompt in &look.prompts {
+        let tokens = prompt.tokens.map_or(String::new(), |tokens| format!(", {tokens} tokens"));
+        output::data(&format!(
+            "\n--- {} of document {}{tokens}\n{}",
+            prompt.kind.short(),
+            prompt.document,
+            prompt.text
+        ));
+    }
+    if look.prompts.is_empty() {
+        output::data("\nno prompt: the first documents give no passage");
+    }
+}

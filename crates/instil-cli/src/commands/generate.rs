@@ -1,0 +1,203 @@
+//! `generate`: text to task data.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use indicatif::HumanCount;
+use instil::ledger::Ledger;
+use instil::recipe::Generate;
+use instil::reject::Stage;
+use instil::run::{Done, Existing, Plan, Report};
+use instil::{Error, Result};
+
+use crate::args::{GenerateArgs, How};
+use crate::progress::{Progress, catch_interrupts};
+use crate::{exit, output, settings};
+
+pub(crate) fn run(args: GenerateArgs) -> Result<u8> {
+    let mut step = Generate { input: args.input, ..Generate::default() };
+    settings::what_over(&mut step, args.what);
+    step.output = match (args.output, args.how.dry_run) {
+        (Some(output), _) => output,
+        (None, true) => "out".to_owned(),
+        (None, false) => {
+            return Err(Error::usage("no output is named").with_hint(
+                "add `-o out` for a dataset folder, `-o out.jsonl` for a file, `-o -` to print the rows",
+            ));
+        }
+    };
+    execute(step, &args.how)
+}
+
+/// Runs one settled step of `generate` and says how it went.
+pub(crate) fn execute(mut step: Generate, how: &How) -> Result<u8> {
+    settings::how_over(&mut step, how);
+    if how.dry_run {
+        return super::check::show(&step, how.json);
+    }
+    if step.output != "-" {
+        return to_path(&step, how);
+    }
+    // The rows of standard output are made as those of a file, so that nothing half made is printed.
+    let folder = tempdir()?;
+    step.output = folder.path().join("rows.jsonl").to_string_lossy().into_owned();
+    let code = to_path(&step, how)?;
+    let failed = |e| Error::output("failed to print the rows").because(e);
+    if let Ok(mut rows) = std::fs::File::open(&step.output) {
+        match std::io::copy(&mut rows, &mut std::io::stdout()).and_then(|_| std::io::stdout().flush()) {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(failed(e)),
+            _ => {}
+        }
+    }
+    Ok(code)
+}
+
+fn tempdir() -> Result<TempDir> {
+    let path = std::env::temp_dir().join(format!("instil-{}", std::process::id()));
+    std::fs::create_dir_all(&path)
+        .map_err(|e| Error::output(format!("failed to make `{}`", path.display())).because(e))?;
+    Ok(TempDir(path))
+}
+
+/// A folder that is removed when it goes out of use.
+struct TempDir(std::path::PathBuf);
+
+impl TempDir {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        // What can't be removed is left to the system's own cleaning.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn to_path(step: &Generate, how: &How) -> Result<u8> {
+    let plan = Plan::of(step)?;
+    let model = settings::model(step)?;
+    let existing = match (how.resume, how.overwrite) {
+        (true, _) => Existing::Resume,
+        (_, true) => Existing::Overwrite,
+        _ => Existing::Same,
+    };
+    catch_interrupts()?;
+    if how.verbose {
+        for file in &plan.files {
+            output::talk(&format!("reads {} ({} bytes)", file.name, HumanCount(file.bytes)));
+        }
+    }
+    let mut progress = Progress::start(how.quiet);
+    let done =
+        instil::run::generate(step, &plan, model.as_ref(), existing, &mut |ledger| progress.watch(ledger));
+    progress.finish();
+    let done = done?;
+
+    let (report, code) = match &done {
+        Done::Finished(report) | Done::AlreadyFinished(report) => {
+            let missed = step.max_drop.is_some_and(|most| report.ledger.drop_share() > most);
+            (report, if missed { exit::LIMIT_MISSED } else { exit::DONE })
+        }
+        Done::Interrupted(report) => (report, exit::INTERRUPTED),
+        Done::Failed(report) => (report, exit::NOT_DONE),
+    };
+    if let Some(path) = &how.rejects {
+        instil::stats::write_rejects(plan.layout.run().as_path(), path)?;
+    }
+    instil::run::tidy(step, &plan, &done)?;
+    if how.json {
+        output::data(&serde_json::to_string(report).expect("a report is plain values"));
+    }
+    if !how.quiet {
+        say(step, how, &done, report, code);
+    }
+    Ok(code)
+}
+
+/// What came of the run, on stderr.
+fn say(step: &Generate, how: &How, done: &Done, report: &Report, code: u8) {
+    let ledger = &report.ledger;
+    let read = ledger.stage(Stage::Read);
+    if how.verbose || matches!(done, Done::Finished(_)) {
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        table.set_header(["task", "asked", "kept", "", "not used, by reason"]);
+        for (kind, count) in &ledger.kinds {
+            let share = format!("{:.0} %", 100.0 * count.kept as f64 / count.expected.max(1) as f64);
+            table.add_row([
+                kind.clone(),
+                HumanCount(count.expected).to_string(),
+                HumanCount(count.kept).to_string(),
+                share,
+                reasons(&count.rejects),
+            ]);
+        }
+        output::talk(&table.to_string());
+    }
+    if !read.rejects.is_empty() {
+        output::talk(&format!("not read: {}", reasons(&read.rejects)));
+    }
+    if !ledger.repairs.is_empty() {
+        output::talk(&format!("mended: {}", reasons(&ledger.repairs)));
+    }
+    let rows = HumanCount(report.rows);
+    match done {
+        Done::Finished(_) => {
+            output::talk(&format!("{rows} rows in `{}`, {:.1} s", shown_output(step), report.seconds));
+            if report.rows == 0 {
+                output::talk("no row was kept: `--rejects FILE` shows what came instead");
+            }
+            if step.model == "rules" && step.endpoint.is_none() && step.replay.is_none() {
+                output::talk(
+                    "made by `rules`, programs over your own text; for a model's rows name one with --endpoint",
+                );
+            }
+        }
+        Done::AlreadyFinished(_) => {
+            output::talk(&format!("`{}` is finished already: {rows} rows", shown_output(step)));
+        }
+        Done::Interrupted(_) => output::talk("interrupted; the same command continues"),
+        Done::Failed(_) => {
+            let errors = failures(ledger);
+            output::talk(&format!(
+                "{} calls failed for good, so `{}` is not written; the same command asks only for those again",
+                HumanCount(errors),
+                shown_output(step)
+            ));
+        }
+    }
+    if code == exit::LIMIT_MISSED {
+        output::talk(&format!(
+            "{:.1} % of the samples were dropped, more than --max-drop {:.1} %",
+            100.0 * ledger.drop_share(),
+            100.0 * step.max_drop.unwrap_or(1.0)
+        ));
+    }
+}
+
+fn shown_output(step: &Generate) -> &str {
+    if step.output.starts_with(std::env::temp_dir().to_string_lossy().as_ref())
+        && step.output.ends_with("rows.jsonl")
+    {
+        "-"
+    } else {
+        &step.output
+    }
+}
+
+fn failures(ledger: &Ledger) -> u64 {
+    ledger.stage(Stage::Generate).errors
+}
+
+/// `3 no_pipe, 1 truncated`, the most frequent first.
+pub(crate) fn reasons(counts: &std::collections::BTreeMap<String, u64>) -> String {
+    let mut counts: Vec<_> = counts.iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    counts
+        .iter()
+        .map(|(word, count)| format!("{} {word}", HumanCount(**count)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,53 @@
+//! `list`: the names that flags and reports use.
+
+use instil::format::Format;
+use instil::parse::Repair;
+use instil::reject::Reason;
+use instil::rules::Rules;
+use instil::{Result, TaskKind};
+use serde_json::{Value, json};
+
+use crate::args::{ListArgs, Listed};
+use crate::{exit, output};
+
+pub(crate) fn run(args: ListArgs) -> Result<u8> {
+    let rows: Vec<Value> = match args.what {
+        Listed::Tasks => TaskKind::ALL
+            .iter()
+            .map(|kind| {
+                json!({
+                    "name": kind.short(),
+                    "full": kind.full(),
+                    "rules": if Rules::kinds().contains(kind) { "rules" } else { "" },
+                    "about": kind.about(),
+                })
+            })
+            .collect(),
+        Listed::Formats => Format::ALL
+            .iter()
+            .map(|format| json!({"name": format.name(), "about": format.about()}))
+            .collect(),
+        Listed::Rejects => Reason::ALL
+            .iter()
+            .map(|reason| json!({"name": reason.word(), "stage": reason.stage().name(), "about": reason.about()}))
+            .collect(),
+        Listed::Repairs => Repair::ALL
+            .iter()
+            .map(|repair| json!({"name": repair.word(), "about": repair.about()}))
+            .collect(),
+    };
+    if args.json {
+        for row in &rows {
+            output::data(&row.to_string());
+        }
+        return Ok(exit::DONE);
+    }
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    for row in &rows {
+        let cells = row.as_object().expect("rows are objects").values();
+        table.add_row(cells.map(|cell| cell.as_str().unwrap_or_default().to_owned()));
+    }
+    output::data(&table.trim_fmt());
+    Ok(exit::DONE)
+}

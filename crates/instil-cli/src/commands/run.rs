@@ -1,0 +1,48 @@
+//! `run`: a recipe's steps, one after the other.
+
+use instil::recipe::Recipe;
+use instil::{Error, Result};
+
+use crate::args::RunArgs;
+use crate::{exit, output};
+
+pub(crate) fn run(args: RunArgs) -> Result<u8> {
+    let mut recipe = Recipe::read(&args.recipe)?;
+    if let Some(path) = args.output {
+        match recipe.step.as_mut_slice() {
+            [step] => step.output = path,
+            steps => {
+                return Err(Error::usage(format!(
+                    "--output is for one step, and this recipe has {}",
+                    steps.len()
+                ))
+                .with_hint("change `output` in the recipe's steps"));
+            }
+        }
+    }
+    let steps = recipe.step.len();
+    let mut worst = exit::DONE;
+    for (number, step) in (1..).zip(recipe.step) {
+        if step.output.is_empty() {
+            return Err(Error::input(format!(
+                "step {number} of `{}` names no output",
+                args.recipe.display()
+            ))
+            .with_hint("add `output = \"out\"`"));
+        }
+        if steps > 1 && !args.how.quiet {
+            output::talk(&format!(
+                "step {number} of {steps}: generate {} -> {}",
+                step.input.join(" "),
+                step.output
+            ));
+        }
+        let code = super::generate::execute(step, &args.how)?;
+        worst = worst.max(code);
+        // A missed limit doesn't stop the chain; a step that isn't done does.
+        if code > exit::LIMIT_MISSED {
+            break;
+        }
+    }
+    Ok(worst)
+}

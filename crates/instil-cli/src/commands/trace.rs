@@ -1,0 +1,52 @@
+//! `trace`: from source bytes to final row.
+
+use instil::Result;
+use instil::rows::prompt_and_completion;
+use serde_json::Value;
+
+use crate::args::TraceArgs;
+use crate::{exit, output, settings};
+
+pub(crate) fn run(args: TraceArgs) -> Result<u8> {
+    let trace = instil::trace::trace(&args.dataset, &args.id, |recipe| {
+        // A program or a recording is asked again; an endpoint would cost something.
+        if recipe.endpoint.is_some() { Ok(None) } else { settings::model(recipe).map(Some) }
+    })?;
+    if args.json {
+        output::data(&serde_json::to_string(&trace).expect("a trace is plain values"));
+        return Ok(exit::DONE);
+    }
+    let fact = |name: &str| match trace.provenance.get(name) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        Some(value) => value.to_string(),
+    };
+    let line = |name: &str, value: String| {
+        if !value.is_empty() {
+            output::data(&format!("{name:<12} {value}"));
+        }
+    };
+    line("example", fact("id"));
+    line("task", fact("task"));
+    line("file", trace.file.clone());
+    line("row", fact("row"));
+    line("document", fact("document"));
+    line("bytes", format!("{}..{} of its text", fact("start"), fact("end")));
+    line("model", fact("model"));
+    line("seed", format!("{} (sample {})", fact("seed"), fact("sample")));
+    line("mended", fact("repairs"));
+    part("passage", &trace.passage);
+    part("prompt", &trace.prompt);
+    part("completion", trace.completion.as_deref().unwrap_or("(the journal doesn't have it)"));
+    if let Some((prompt, completion)) = prompt_and_completion(&trace.row) {
+        part("row: prompt", &prompt);
+        part("row: completion", &completion);
+    }
+    part("made again by", &trace.command);
+    Ok(exit::DONE)
+}
+
+fn part(name: &str, text: &str) {
+    output::data(&format!("\n--- {name}\n{text}"));
+}

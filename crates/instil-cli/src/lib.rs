@@ -1,0 +1,45 @@
+//! The `instil` program: flags, environment, colours and exit codes. It decides nothing about data.
+//!
+//! Arguments are typed ([`args`]), then settled ([`settings`]), then used ([`commands`]).
+
+mod args;
+mod commands;
+mod env;
+pub mod exit;
+mod output;
+mod progress;
+mod settings;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Verb};
+
+/// Runs the program with these arguments, the program's name first.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version go to stdout and are a success; anything else is a usage error.
+            let code = if error.use_stderr() { exit::NOT_DONE } else { exit::DONE };
+            // A closed pipe while printing help is a success too.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let done = match args.verb {
+        Verb::Generate(args) => commands::generate::run(args),
+        Verb::Run(args) => commands::run::run(args),
+        Verb::Check(args) => commands::check::run(args),
+        Verb::Stats(args) => commands::stats::run(args),
+        Verb::Trace(args) => commands::trace::run(args),
+        Verb::List(args) => commands::list::run(args),
+        Verb::Doctor(args) => commands::doctor::run(args),
+    };
+    ExitCode::from(done.unwrap_or_else(|error| {
+        output::error(&error);
+        exit::NOT_DONE
+    }))
+}

@@ -1,0 +1,36 @@
+//! Everything that is printed: data to stdout, talk to stderr. The one module that may print.
+//!
+//! Colours are used on a terminal only, and `NO_COLOR` is obeyed: `anstream` sees to both.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where printing is done")]
+
+use std::error::Error as _;
+use std::io::Write;
+
+use instil::Error;
+
+/// A line of data. A reader that has gone away is a success: the rest isn't printed.
+pub(crate) fn data(line: &str) {
+    if writeln!(anstream::stdout(), "{line}").is_err() {
+        // The pipe is closed; what follows would fail alike, and nobody reads it.
+    }
+}
+
+/// A line of talk.
+pub(crate) fn talk(line: &str) {
+    anstream::eprintln!("{line}");
+}
+
+/// An error: what failed, each cause on a line, then the way out.
+pub(crate) fn error(error: &Error) {
+    let (red, cyan, plain) = ("\u{1b}[1;31m", "\u{1b}[1;36m", "\u{1b}[0m");
+    anstream::eprintln!("{red}error{plain}: {error}");
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        let text = e.to_string();
+        anstream::eprintln!("  Caused by: {}", text.trim_end().replace('\n', "\n    "));
+        cause = e.source();
+    }
+    if let Some(hint) = error.hint() {
+        anstream::eprintln!("\n{cyan}hint{plain}: {hint}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Progress on stderr: a bar on a terminal, a plain line now and then otherwise.
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use instil::ledger::Ledger;
+use instil::reject::Stage;
+use instil::{Error, Result};
+
+use crate::{exit, output};
+
+/// Between two looks at a bar.
+const BAR_EVERY: Duration = Duration::from_millis(100);
+/// Between two plain lines.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Makes Ctrl-C end the run in order the first time, and at once the second.
+///
+/// # Errors
+/// When the handler can't be set.
+pub(crate) fn catch_interrupts() -> Result<()> {
+    let handler = || {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            #[expect(clippy::exit, reason = "the user asked twice; the journal has everything that counts")]
+            std::process::exit(exit::INTERRUPTED.into());
+        }
+    };
+    match ctrlc::set_handler(handler) {
+        // A recipe of several steps sets it once.
+        Ok(()) | Err(ctrlc::Error::MultipleHandlers) => Ok(()),
+        Err(e) => Err(Error::usage("failed to listen for Ctrl-C").because(e)),
+    }
+}
+
+/// Shows how a run goes on.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    /// How far the inputs are read, 0 to 1, where that is known.
+    started: Instant,
+    shown: Instant,
+}
+
+impl Progress {
+    pub(crate) fn start(quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid");
+            ProgressBar::new_spinner().with_style(style)
+        });
+        let now = Instant::now();
+        Self { bar, quiet, started: now, shown: now }
+    }
+
+    /// Called after every step of the road.
+    pub(crate) fn watch(&mut self, ledger: &Ledger) -> ControlFlow<()> {
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            return ControlFlow::Break(());
+        }
+        let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };
+        if !self.quiet && self.shown.elapsed() >= every {
+            self.shown = Instant::now();
+            let line = self.line(ledger);
+            match &self.bar {
+                Some(bar) => {
+                    bar.set_message(line);
+                    bar.tick();
+                }
+                None => output::talk(&line),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn line(&self, ledger: &Ledger) -> String {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let generated = ledger.stage(Stage::Generate);
+        let settled = generated.out + generated.rejects.values().sum::<u64>() + generated.errors;
+        let kept = ledger.kept();
+        let share = 100.0 * kept as f64 / settled.max(1) as f64;
+        let mut line = format!(
+            "{} documents, {} of {} samples kept ({share:.0} %), {:.0} samples/s",
+            HumanCount(ledger.stage(Stage::Read).out),
+            HumanCount(kept),
+            HumanCount(settled),
+            settled as f64 / seconds
+        );
+        if ledger.tokens.completion > 0 {
+            let rate = ledger.tokens.completion as f64 / seconds;
+            line += &format!(", {} tokens ({rate:.0}/s)", HumanCount(ledger.tokens.completion));
+        }
+        line
+    }
+
+    pub(crate) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Flags over environment over recipe over defaults: what was typed, settled once.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use instil::lm::LanguageModel;
+use instil::lm::replay::Replay;
+use instil::prompt::Style;
+use instil::recipe::Generate;
+use instil::rules::Rules;
+use instil::{Error, Result};
+use instil_remote::{Api, Config, Endpoint};
+
+use crate::args::{ApiArg, How, What};
+use crate::env;
+
+/// Puts the typed flags over a recipe's step.
+pub(crate) fn what_over(step: &mut Generate, what: What) {
+    macro_rules! over {
+        ($($key:ident),*) => { $(if let Some(value) = what.$key { step.$key = value; })* };
+    }
+    macro_rules! over_optional {
+        ($($key:ident),*) => { $(if what.$key.is_some() { step.$key = what.$key; })* };
+    }
+    over!(
+        task,
+        model,
+        prompt,
+        labels,
+        chunk_chars,
+        samples,
+        temperature,
+        top_p,
+        max_tokens,
+        seed,
+        format,
+        shard_rows
+    );
+    over_optional!(
+        endpoint,
+        replay,
+        text_column,
+        id_column,
+        document,
+        chunk_tokens,
+        tokenizer,
+        window,
+        limit,
+        license
+    );
+    if let Some(api) = what.api {
+        step.api = match api {
+            ApiArg::Auto => "auto",
+            ApiArg::Completions => "completions",
+            ApiArg::Chat => "chat",
+        }
+        .to_owned();
+    }
+    step.reference |= what.reference;
+}
+
+/// Puts the flags that say how to run over a recipe's step, and the environment below them.
+pub(crate) fn how_over(step: &mut Generate, how: &How) {
+    if let Some(concurrency) = how.concurrency {
+        step.concurrency = concurrency;
+    }
+    if let Some(timeout) = how.timeout {
+        step.timeout = timeout;
+    }
+    if let Some(threads) = how.threads {
+        step.threads = threads;
+    }
+    if how.max_drop.is_some() {
+        step.max_drop = how.max_drop;
+    }
+    if how.journal.is_some() {
+        step.journal.clone_from(&how.journal);
+    }
+    step.keep_run |= how.keep_run;
+    // The one environment variable that is a setting. With `rules` nothing may leave the machine.
+    if step.endpoint.is_none() && step.replay.is_none() && step.model != "rules" {
+        step.endpoint = env::get(env::OPENAI_BASE_URL);
+    }
+}
+
+/// The threads of programs: the number asked for, or one a processor.
+pub(crate) fn threads(step: &Generate) -> NonZeroUsize {
+    NonZeroUsize::new(step.threads)
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The generator that a settled step names.
+pub(crate) fn model(step: &Generate) -> Result<Box<dyn LanguageModel>> {
+    if let Some(recording) = &step.replay {
+        return Ok(Box::new(Replay::open(Path::new(recording))?));
+    }
+    if let Some(endpoint) = &step.endpoint {
+        return Ok(Box::new(Endpoint::connect(endpoint_config(step, endpoint)?)?));
+    }
+    if step.model != "rules" {
+        return Err(Error::usage(format!("model `{}` needs an endpoint", step.model)).with_hint(format!(
+            "this version runs no weights itself: start a server for it and add `--endpoint URL` (or set {}), or leave out --model",
+            env::OPENAI_BASE_URL
+        )));
+    }
+    let style = Style::parse(&step.prompt)?;
+    if style == Style::Instruct {
+        return Err(Error::usage("`rules` can't follow `instruct` prompts")
+            .with_hint("name a chat model with --endpoint, or leave out --prompt instruct"));
+    }
+    let able = Rules::kinds();
+    let unable: Vec<_> = step.kinds()?.into_iter().filter(|kind| !able.contains(kind)).collect();
+    if !unable.is_empty() {
+        let names =
+            |kinds: &[instil::TaskKind]| kinds.iter().map(|kind| kind.short()).collect::<Vec<_>>().join(", ");
+        return Err(Error::usage(format!("`rules` can't make {}", names(&unable)))
+            .with_hint(format!("it can make {}; for the others name a model with --endpoint", names(able))));
+    }
+    Ok(Box::new(Rules::new(threads(step))))
+}
+
+fn endpoint_config(step: &Generate, endpoint: &str) -> Result<Config> {
+    let api = match step.api.as_str() {
+        "auto" => Api::Auto,
+        "completions" => Api::Completions,
+        "chat" => Api::Chat,
+        other => {
+            return Err(Error::usage(format!("unknown api `{other}`"))
+                .with_hint("there are `auto`, `completions` and `chat`"));
+        }
+    };
+    let concurrency =
+        NonZeroUsize::new(step.concurrency).ok_or_else(|| Error::usage("concurrency must be at least 1"))?;
+    Ok(Config {
+        // `rules` is the default where no model is named; an endpoint is then asked what it has.
+        model: Some(step.model.clone()).filter(|model| model != "rules"),
+        api_key: env::get(env::OPENAI_API_KEY),
+        api,
+        concurrency,
+        timeout: Duration::from_secs(step.timeout.max(1)),
+        ..Config::new(endpoint)
+    })
+}
