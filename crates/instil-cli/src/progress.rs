@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use instil::ledger::Ledger;
 use instil::reject::Stage;
 use instil::{Error, Result};
@@ -41,7 +41,6 @@ pub(crate) fn catch_interrupts() -> Result<()> {
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
-    /// How far the inputs are read, 0 to 1, where that is known.
     started: Instant,
     shown: Instant,
 }
@@ -56,15 +55,15 @@ impl Progress {
         Self { bar, quiet, started: now, shown: now }
     }
 
-    /// Called after every step of the road.
-    pub(crate) fn watch(&mut self, ledger: &Ledger) -> ControlFlow<()> {
+    /// Called after every step of the road; `read` is the share of the input that is read, where that is known.
+    pub(crate) fn watch(&mut self, ledger: &Ledger, read: Option<f64>) -> ControlFlow<()> {
         if INTERRUPTED.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
         }
         let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };
         if !self.quiet && self.shown.elapsed() >= every {
             self.shown = Instant::now();
-            let line = self.line(ledger);
+            let line = self.line(ledger, read);
             match &self.bar {
                 Some(bar) => {
                     bar.set_message(line);
@@ -76,7 +75,7 @@ impl Progress {
         ControlFlow::Continue(())
     }
 
-    fn line(&self, ledger: &Ledger) -> String {
+    fn line(&self, ledger: &Ledger, read: Option<f64>) -> String {
         let seconds = self.started.elapsed().as_secs_f64();
         let generated = ledger.stage(Stage::Generate);
         let settled = generated.out + generated.rejects.values().sum::<u64>() + generated.errors;
@@ -92,6 +91,11 @@ impl Progress {
         if ledger.tokens.completion > 0 {
             let rate = ledger.tokens.completion as f64 / seconds;
             line += &format!(", {} tokens ({rate:.0}/s)", HumanCount(ledger.tokens.completion));
+        }
+        // Before a fiftieth is read the guess is worth nothing.
+        if let Some(read) = read.filter(|read| *read > 0.02) {
+            let left = Duration::from_secs_f64(seconds * (1.0 - read.min(1.0)) / read);
+            line += &format!(", {} left", HumanDuration(left));
         }
         line
     }

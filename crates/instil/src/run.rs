@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -89,7 +90,9 @@ impl Plan {
             window,
         };
         road.chunker = chunker(recipe, &road, tokenizer)?;
-        Ok(Self { files: source::resolve(&recipe.input)?, road, format, layout })
+        let mut files = source::resolve(&recipe.input)?;
+        files.retain(|file| !is_below(&file.path, layout.output()) && !is_below(&file.path, &layout.run()));
+        Ok(Self { files, road, format, layout })
     }
 
     /// Begins to read.
@@ -110,6 +113,14 @@ impl Plan {
             parts.push(format!("{} {} {modified}", file.name, file.bytes));
         }
         Some(crate::rng::hex_of(&parts.iter().map(String::as_str).collect::<Vec<_>>(), 32))
+    }
+}
+
+/// Whether a file is part of the output: `generate . -o out` must not read its own rows the second time.
+fn is_below(file: &Path, output: &Path) -> bool {
+    match (fs::canonicalize(file), fs::canonicalize(output)) {
+        (Ok(file), Ok(output)) => file.starts_with(output),
+        _ => false,
     }
 }
 
@@ -227,6 +238,9 @@ pub enum Done {
 
 /// Makes, or continues, the dataset of a recipe.
 ///
+/// `watch` sees, after each step, the ledger and the share of the input's bytes that is read (none
+/// for standard input), and can break off.
+///
 /// # Errors
 /// When the output belongs to another run, another process is at it, it can't be written, the inputs
 /// hold no document at all, or the model can't be used.
@@ -235,7 +249,7 @@ pub fn generate(
     plan: &Plan,
     model: &dyn LanguageModel,
     existing: Existing,
-    watch: &mut dyn FnMut(&Ledger) -> ControlFlow<()>,
+    watch: &mut dyn FnMut(&Ledger, Option<f64>) -> ControlFlow<()>,
 ) -> Result<Done> {
     let started = Instant::now();
     if plan.road.style == Style::Instruct && !model.capabilities().messages {
@@ -276,9 +290,16 @@ pub fn generate(
 
     let sampling = plan.road.sampling.clone();
     let mut writer = Writer::create(&plan.layout, plan.format, sampling, recipe.shard_rows)?;
+    let bytes: u64 = plan.files.iter().map(|file| file.bytes).sum();
+    let read = documents.read_bytes();
+    let mut watch = |ledger: &Ledger| {
+        // Sizes of files are far below 2^53.
+        let share = (bytes > 0).then(|| read.load(Ordering::Relaxed) as f64 / bytes as f64);
+        watch(ledger, share)
+    };
     let documents = only(documents, recipe.document.clone()).take_documents(recipe.limit.unwrap_or(u64::MAX));
     let (ledger, ended) =
-        pipeline::generate(&plan.road, documents, model, journal.as_ref(), &mut writer, watch)?;
+        pipeline::generate(&plan.road, documents, model, journal.as_ref(), &mut writer, &mut watch)?;
     assert!(ledger.closes(), "the ledger doesn't close: {ledger:?}");
 
     let read = ledger.stage(Stage::Read);

@@ -90,8 +90,9 @@ fn to_path(step: &Generate, how: &How) -> Result<u8> {
         }
     }
     let mut progress = Progress::start(how.quiet);
-    let done =
-        instil::run::generate(step, &plan, model.as_ref(), existing, &mut |ledger| progress.watch(ledger));
+    let done = instil::run::generate(step, &plan, model.as_ref(), existing, &mut |ledger, read| {
+        progress.watch(ledger, read)
+    });
     progress.finish();
     let done = done?;
 

@@ -21,9 +21,10 @@ mod whole;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Result;
 use crate::reject::{Reason, Reject};
@@ -105,6 +106,9 @@ pub fn open(files: Vec<SourceFile>, options: &Options) -> Result<Documents> {
         options: options.clone(),
         current: None,
         columns: Vec::new(),
+        finished_bytes: 0,
+        items: 0,
+        read_bytes: Arc::default(),
     };
     for (file, probed) in &mut documents.files {
         if !file.kind.is_table() && file.kind != Kind::Stream {
@@ -129,9 +133,21 @@ pub struct Documents {
     options: Options,
     current: Option<Current>,
     columns: Vec<(Arc<str>, String)>,
+    finished_bytes: u64,
+    items: u64,
+    read_bytes: Arc<AtomicU64>,
 }
 
+/// Items between two looks at how far a file is read.
+const ITEMS_PER_LOOK: u64 = 256;
+
 impl Documents {
+    /// A counter of the bytes read from disk so far, kept up to date while the documents are used
+    /// elsewhere. Against the sum of [`SourceFile::bytes`] it says how much is left.
+    pub fn read_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.read_bytes)
+    }
+
     /// The text column of each table of which a row has been read, by the source's name.
     pub fn text_columns(&self) -> impl Iterator<Item = (&str, &str)> {
         let probed = self.current.iter().chain(self.files.iter().filter_map(|(_, probed)| probed.as_ref()));
@@ -150,9 +166,15 @@ impl Iterator for Documents {
                 self.current = Some(probed.unwrap_or_else(|| Current::open(&file, &self.options)));
             }
             let current = self.current.as_mut().expect("it was set above");
+            self.items += 1;
+            if self.items % ITEMS_PER_LOOK == 0 {
+                self.read_bytes.store(self.finished_bytes + current.bytes_read(), Ordering::Relaxed);
+            }
             if let Some(item) = current.next() {
                 return Some(item);
             }
+            self.finished_bytes += current.bytes;
+            self.read_bytes.store(self.finished_bytes, Ordering::Relaxed);
             if let Some(column) = current.column() {
                 self.columns.push((Arc::clone(&current.place.0), column.to_owned()));
             }
@@ -168,14 +190,22 @@ struct Current {
     /// What was read in search of a good row.
     ahead: VecDeque<Item>,
     is_empty: bool,
+    /// The size on disk, and the open file, which shares its position with the reader.
+    bytes: u64,
+    file: Option<File>,
 }
 
 impl Current {
     fn open(file: &SourceFile, options: &Options) -> Self {
         let place = Place(Arc::clone(&file.name));
-        let reader = reader(place.clone(), file, options)
-            .unwrap_or_else(|error| ready([Err(place.unreadable(None, &error))]));
-        Self { place, reader, ahead: VecDeque::new(), is_empty: true }
+        let (reader, open) = reader(place.clone(), file, options)
+            .unwrap_or_else(|error| (ready([Err(place.unreadable(None, &error))]), None));
+        Self { place, reader, ahead: VecDeque::new(), is_empty: true, bytes: file.bytes, file: open }
+    }
+
+    /// How far the file is read, in bytes of the disk.
+    fn bytes_read(&self) -> u64 {
+        self.file.as_ref().and_then(|mut file| file.stream_position().ok()).unwrap_or(0).min(self.bytes)
     }
 
     /// Reads until the columns are chosen; whether they are.
@@ -213,18 +243,21 @@ impl Iterator for Current {
     }
 }
 
-fn reader(place: Place, file: &SourceFile, options: &Options) -> io::Result<Box<dyn Reader>> {
+/// The reader of a file, and the file where it is one.
+fn reader(place: Place, file: &SourceFile, options: &Options) -> io::Result<(Box<dyn Reader>, Option<File>)> {
     if let Kind::Unreadable(why) = &file.kind {
-        return Ok(ready([Err(place.reject(Reason::Unreadable, None, why))]));
+        return Ok((ready([Err(place.reject(Reason::Unreadable, None, why))]), None));
     }
     if file.path == Path::new("-") {
-        return read_as(place, Box::new(io::stdin()), &file.kind, options);
+        return Ok((read_as(place, Box::new(io::stdin()), &file.kind, options)?, None));
     }
     let raw = File::open(&file.path)?;
-    match file.kind {
-        Kind::Parquet => Ok(Box::new(parquet_rows::rows(place, raw, options)?)),
-        _ => read_as(place, Box::new(raw), &file.kind, options),
-    }
+    let same = raw.try_clone().ok();
+    let reader = match file.kind {
+        Kind::Parquet => Box::new(parquet_rows::rows(place, raw, options)?),
+        _ => read_as(place, Box::new(raw), &file.kind, options)?,
+    };
+    Ok((reader, same))
 }
 
 /// Reads what can be read from its beginning to its end.

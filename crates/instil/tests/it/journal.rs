@@ -33,7 +33,7 @@ fn an_interrupted_run_pays_only_for_the_rest() {
     let recipe = recipe(folder.path(), 100);
     let (model, asked) = counting();
     let plan = Plan::of(&recipe).unwrap();
-    let done = instil::run::generate(&recipe, &plan, &model, Existing::Same, &mut |ledger| {
+    let done = instil::run::generate(&recipe, &plan, &model, Existing::Same, &mut |ledger, _| {
         if ledger.kept() >= 60 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let Done::Interrupted(report) = done.unwrap() else { panic!() };

@@ -61,7 +61,7 @@ pub(crate) fn model(order: u64, room: usize) -> Scripted {
 /// Runs a recipe to its end.
 pub(crate) fn run(recipe: &Generate, model: &dyn LanguageModel, existing: Existing) -> Result<Done> {
     let plan = Plan::of(recipe)?;
-    instil::run::generate(recipe, &plan, model, existing, &mut |_| ControlFlow::Continue(()))
+    instil::run::generate(recipe, &plan, model, existing, &mut |_, _| ControlFlow::Continue(()))
 }
 
 /// Every file that must be the same bytes for the same recipe.

@@ -394,7 +394,11 @@ def main():
         word, *repairs = outcome.split("+")
         assert word in REJECTS | {"kept"} and REPAIRS.issuperset(repairs), outcome
         # The form of crates/instil/src/prompt/bonito.rs.
-        prompt = f"<|tasktype|>\n{KINDS[task]}\n<|context|>\n{passages[passage].strip()}\n<|task|>\n"
+        context = passages[passage].strip()
+        if task == "topic_class":
+            # As with --labels.
+            context += "\n\nChoices: World, Sports, Business, Science"
+        prompt = f"<|tasktype|>\n{KINDS[task]}\n<|context|>\n{context}\n<|task|>\n"
         line = {"prompt": prompt, "completion": completion}
         if finish_reason:
             line["finish_reason"] = finish_reason
