@@ -165,8 +165,9 @@ impl Maker<'_, '_> {
         });
         let number_first = short[0].digit || short[0].is("reported") || short[0].class.any(Class::NUM);
         let numbered = subject.iter().skip(1).any(|token| token.digit && token.lower.len() < 3);
+        let both_open = subject[0].class.any(Class::DET) && short[0].class.any(Class::DET);
         let says = short.iter().filter(|token| token.word && !is_stop(&token.lower)).count();
-        let refers = refers || number_first || numbered || says < 3;
+        let refers = refers || number_first || numbered || both_open || says < 3;
         if refers {
             return;
         }

@@ -35,7 +35,7 @@ pub(super) struct Statement {
 }
 
 /// The forms that say the same as the sentence they were made of, and no less.
-pub(super) const SAME: &[&str] = &["reworded", "moved", "active"];
+pub(super) const SAME: &[&str] = &["reworded", "moved", "active", "synonyms"];
 
 /// Every statement that can be made of the passage.
 pub(super) fn statements(text: &Text) -> Vec<Statement> {
@@ -45,6 +45,8 @@ pub(super) fn statements(text: &Text) -> Vec<Statement> {
             let maker = Maker { text, sentence, clause };
             maker.kept(&mut found);
             maker.reworded(&mut found);
+            maker.synonyms(&mut found);
+            maker.parts(&mut found);
             maker.negated(&mut found);
             maker.altered(&mut found);
             maker.open(&mut found);
@@ -183,6 +185,104 @@ impl Maker<'_, '_> {
         }
     }
 
+    /// Words replaced by others that mean the same.
+    fn synonyms(&self, found: &mut Vec<Statement>) {
+        let clause = self.clause;
+        if !clause.plain {
+            return;
+        }
+        let tokens = self.tokens(clause.subject.start..clause.short.end);
+        let mut text = self.words(clause.front.clone());
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        let mut changed = 0;
+        let mut at = 0;
+        let mut end = None;
+        while at < tokens.len() {
+            let blank = end.is_some_and(|end| end < tokens[at].span.start);
+            if blank {
+                text.push(' ');
+            }
+            let small = !tokens[at].capital;
+            let words = tokens[at..].iter().map(|token| token.lower.as_str());
+            let (step, new) = match super::words::synonym(words).filter(|_| small) {
+                Some((step, new)) => (step, Some(new)),
+                None => (1, None),
+            };
+            let last = &tokens[at + step - 1];
+            changed += usize::from(new.is_some());
+            text.push_str(new.unwrap_or(&self.text.text[tokens[at].span.start..last.span.end]));
+            end = Some(last.span.end);
+            at += step;
+        }
+        if changed > 0 {
+            self.add(found, format!("{}.", capitalised(&text)), None, Truth::Follows, "synonyms");
+        }
+    }
+
+    /// A part that follows from the whole: "X is a rare disorder" of one "that affects the skin", one
+    /// member of what is included.
+    fn parts(&self, found: &mut Vec<Statement>) {
+        let clause = self.clause;
+        if !clause.plain
+            || clause.negated
+            || clause.quantified
+            || self.sentence.tokens[clause.subject.start].class.any(Class::PRON)
+        {
+            return;
+        }
+        let short = self.tokens(clause.short.clone());
+        let verb = self.words(clause.verb..clause.verb + 1);
+        let defines =
+            self.sentence.tokens[clause.verb].class.any(Class::BE) && (short[0].is("a") || short[0].is("an"));
+        let cut = short.iter().position(|token| {
+            (token.class.any(Class::REL) && !token.is("how"))
+                || matches!(token.lower.as_str(), "characterized" | "characterised" | "caused")
+        });
+        if let (true, Some(cut @ 4..)) = (defines, cut) {
+            let before = &short[cut - 1];
+            if before.word
+                && !before.class.any(Class::CLOSED)
+                && !before.lower.ends_with("ed")
+                && !before.class.any(Class::VAGUE)
+            {
+                let rest = self.text.words(&short[..cut]);
+                let question = self.ask(&rest);
+                self.add(found, self.say(&verb, &rest), question, Truth::Follows, "part");
+            }
+        }
+        let includes = matches!(clause.kind, Verb::Lexical { base: "include", .. })
+            || (self.sentence.tokens[clause.verb].class.any(Class::MODAL) && short[0].is("include"));
+        if includes {
+            let skip = usize::from(short[0].is("include"));
+            let list = &short[skip..];
+            let first_comma = list.iter().position(|token| token.is(","));
+            let joint = list.iter().rposition(|token| token.is("and") || token.is("or"));
+            if let (Some(comma), Some(joint)) = (first_comma, joint) {
+                let last = &list[joint + 1..];
+                let simple = |item: &[Token]| {
+                    (1..=4).contains(&item.len())
+                        && item.iter().all(|token| {
+                            token.word
+                                && !token.class.any(Class::REL | Class::AUX | Class::CONJ | Class::PRON)
+                        })
+                };
+                let item = if simple(last) && joint > comma && list[joint - 1].is(",") {
+                    last
+                } else {
+                    &list[..comma]
+                };
+                if simple(item) {
+                    let lead = self.text.words(&short[..skip]);
+                    let rest = format!("{lead} {}", self.text.words(item));
+                    let question = self.ask(rest.trim());
+                    self.add(found, self.say(&verb, rest.trim()), question, Truth::Follows, "part");
+                }
+            }
+        }
+    }
+
     /// The agent and participle of "X is caused by Y", where nothing else follows.
     fn passive(&self) -> Option<(&[Token], &Token)> {
         let short = self.tokens(self.clause.short.clone());
@@ -241,7 +341,9 @@ impl Maker<'_, '_> {
             matches!(self.verb(), "might" | "could" | "would") || (self.verb() == "may" && !self.party());
         let scope =
             self.tokens(clause.short.clone()).iter().any(|token| token.class.any(Class::SCOPE | Class::NEG));
-        let to = self.sentence.tokens[clause.short.start].is("to");
+        let to = self.sentence.tokens[clause.short.start].is("to")
+            // "was not found in 52 patients" may be true though it was found in 53.
+            || self.tokens(clause.short.clone()).iter().any(|token| token.digit || token.class.any(Class::NUM));
         let some = some || to || subject.iter().any(|token| token.class.any(Class::SCOPE));
         clause.plain
             && !clause.negated

@@ -272,7 +272,14 @@ fn name(text: &Text, tokens: &[Token], at: usize) -> Option<(Kind, Range<usize>)
     let opened = at > 0 && tokens[at - 1].class.any(Class::OPENER);
     let defined = opened && !acronym && (end - at == 1 || text.occurrences(&words) > 1);
     let cut_off = at > 0 && tokens[at - 1].capital && !tokens[at - 1].class.any(Class::CLOSED);
-    if defined || cut_off || end - at > 4 {
+    let suffix = matches!(
+        words.as_str(),
+        "LLC" | "Inc" | "Ltd" | "Corp" | "Co" | "PLC" | "AFP" | "Reuters" | "Jr" | "Department"
+    );
+    let goes_on = tokens.get(end).is_some_and(|t| matches!(t.lower.as_str(), "of" | "for" | "and"))
+        && tokens.get(end + 1).is_some_and(|t| t.capital);
+    let glued = tokens.get(end).is_some_and(|t| t.is("(") && t.span.start == tokens[end - 1].span.end);
+    if defined || cut_off || suffix || goes_on || glued || end - at > 4 {
         return None;
     }
     (!possessive && !joined && !title_only && !part && !adjective).then_some((Kind::Name, at..end))
@@ -315,7 +322,13 @@ fn phrase(text: &Text, tokens: &[Token], at: usize) -> Option<(Kind, Range<usize
     }
     let last = &words[words.len() - 1];
     // "man loud laughter leads" ends in a verb, "critical needs" in a noun.
-    let verb_at_end = last.class.any(Class::V_S) && !(words.len() == 2 && is_adjective(&words[0]));
+    let inner_verb =
+        words.iter().skip(1).any(|token| token.class.any(Class::V_BASE) && !token.class.any(Class::V_NOUN));
+    let then_verb = tokens.get(end).is_some_and(|t| t.class.any(Class::CONJ))
+        && tokens.get(end + 1).is_some_and(|t| t.class.any(Class::FINITE | Class::AUX));
+    let verb_at_end = inner_verb
+        || then_verb
+        || last.class.any(Class::V_S) && !(words.len() == 2 && is_adjective(&words[0]));
     // Behind a preposition the words may belong to different phrases unless they are few.
     let loose = before.class.any(Class::PREP)
         && (words.len() > 2 || !is_plural_noun(last) && !is_adjective(&words[0]));

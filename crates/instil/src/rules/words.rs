@@ -149,6 +149,26 @@ impl Lexicon {
     }
 }
 
+/// Words that can stand for others wherever these occur: what is replaced, word by word, and by what. Longest first.
+static SYNONYMS: LazyLock<Vec<(Vec<&'static str>, &'static str)>> = LazyLock::new(|| {
+    let pair = |line: &'static str| line.split_once(" => ").expect("each line of synonyms.txt has an arrow");
+    let mut pairs: Vec<_> = lines(include_str!("words/synonyms.txt"))
+        .map(pair)
+        .map(|(old, new)| (old.split(' ').collect::<Vec<_>>(), new))
+        .collect();
+    pairs.sort_by_key(|(old, _)| std::cmp::Reverse(old.len()));
+    pairs
+});
+
+/// The words that these small words begin with and that others can stand for: how many, and the others.
+pub(super) fn synonym<'w>(words: impl Iterator<Item = &'w str> + Clone) -> Option<(usize, &'static str)> {
+    let fits = |(old, _): &&(Vec<&'static str>, &'static str)| {
+        let mut words = words.clone();
+        old.iter().all(|old| words.next() == Some(old))
+    };
+    SYNONYMS.iter().find(fits).map(|(old, new)| (old.len(), *new))
+}
+
 fn vowel(c: u8) -> bool {
     matches!(c, b'a' | b'e' | b'i' | b'o' | b'u')
 }

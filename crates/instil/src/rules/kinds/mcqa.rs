@@ -7,6 +7,7 @@ use super::wording::draft;
 use super::{Chance, Draft, Source, Traits};
 use crate::rng::from_seed;
 use crate::rules::question::{GAP, Question, occurs};
+use crate::rules::statement::{Statement, Truth};
 use crate::rules::text::{Text, flat};
 use crate::rules::value::{Kind, is_plural_noun};
 
@@ -29,39 +30,87 @@ const BY_LETTER: &[&str] = &[
     "Choose by the text below. Give only the letter.\n\n[question]\n[options]\n\n{{context}}",
 ];
 
-struct Item<'a> {
-    question: &'a Question,
+struct Item {
+    question: String,
+    answer: String,
     options: Vec<String>,
+    sentence: usize,
+    form: &'static str,
 }
 
 pub(super) fn drafts(source: &Source<'_>, chance: &Chance, most: usize) -> Vec<Draft> {
     let asked = source.questions().iter().chain(source.gaps());
-    let items: Vec<Item<'_>> = asked
+    let mut items: Vec<Item> = asked
         .filter_map(|question| {
             let options = others(&source.text, question);
-            (options.len() + 1 >= FEWEST).then_some(Item { question, options })
+            let gap = question.form.starts_with("gap");
+            let lead = if gap { "What belongs in the gap? " } else { "" };
+            (options.len() + 1 >= FEWEST).then(|| Item {
+                question: format!("{lead}{}", question.text),
+                answer: question.answer.clone(),
+                options,
+                sentence: question.sentence,
+                form: question.form,
+            })
         })
         .collect();
+    items.extend(right_or_wrong(source, Truth::Follows, Truth::Conflicts));
+    items.extend(right_or_wrong(source, Truth::Conflicts, Truth::Follows));
     let picked = chance.pick(&items, most, |item| Traits {
-        sentence: item.question.sentence,
-        form: item.question.form,
-        bias: bias(item.question.form),
-        text: item.question.text.clone(),
+        sentence: item.sentence,
+        form: item.form,
+        bias: bias(item.form),
+        text: item.question.clone() + &item.answer,
     });
     picked.into_iter().enumerate().map(|(i, item)| word(i, item, chance)).collect()
 }
 
-fn word(i: usize, item: &Item<'_>, chance: &Chance) -> Draft {
+/// Which statement the text bears out, or which it contradicts: each option from another sentence.
+fn right_or_wrong(source: &Source<'_>, right: Truth, wrong: Truth) -> Vec<Item> {
+    let (question, form) = match right {
+        Truth::Follows => ("Which of these statements agrees with the text?", "which-agrees"),
+        _ => ("Which of these statements contradicts the text?", "which-contradicts"),
+    };
+    let short = |statement: &&Statement| statement.text.split_whitespace().count() <= 22;
+    let of = |truth: Truth| {
+        source.statements().iter().filter(move |statement| statement.truth == truth).filter(short)
+    };
+    let mut items = Vec::new();
+    let mut used = Vec::new();
+    for answer in of(right) {
+        if used.contains(&answer.sentence) {
+            continue;
+        }
+        used.push(answer.sentence);
+        let mut sentences = vec![answer.sentence];
+        let mut options = Vec::new();
+        for option in of(wrong) {
+            if !sentences.contains(&option.sentence) {
+                sentences.push(option.sentence);
+                options.push(option.text.clone());
+            }
+        }
+        if options.len() + 1 >= FEWEST {
+            items.push(Item {
+                question: question.to_owned(),
+                answer: answer.text.clone(),
+                options,
+                sentence: answer.sentence,
+                form,
+            });
+        }
+    }
+    items
+}
+
+fn word(i: usize, item: &Item, chance: &Chance) -> Draft {
     let mut rng = from_seed(chance.draw(&format!("options {i}")));
     let mut options = item.options.clone();
     options.shuffle(&mut rng);
     options.truncate(MOST - 1);
-    options.push(item.question.answer.clone());
+    options.push(item.answer.clone());
     options.shuffle(&mut rng);
-    let right = options
-        .iter()
-        .position(|option| *option == item.question.answer)
-        .expect("the answer was just put in");
+    let right = options.iter().position(|option| *option == item.answer).expect("the answer was just put in");
     let letters = ["A", "B", "C", "D"];
     let style = chance.draw(&format!("style {i}")) % 5;
     let lettered = |mark: &str| -> Vec<String> {
@@ -74,15 +123,10 @@ fn word(i: usize, item: &Item<'_>, chance: &Chance) -> Draft {
     };
     let by_letter = style >= 3;
     let wordings = if by_letter { BY_LETTER } else { BY_TEXT };
-    let question = if item.question.form.starts_with("gap") {
-        format!("What belongs in the gap? {}", item.question.text)
-    } else {
-        item.question.text.clone()
-    };
     let response = if by_letter { letters[right] } else { options[right].as_str() };
     draft(
         wordings[chance.wording(i, wordings.len())],
-        &[("question", &question), ("options", &lines.join("\n"))],
+        &[("question", &item.question), ("options", &lines.join("\n"))],
         response,
     )
 }

@@ -135,9 +135,14 @@ fn about(text: &Text<'_>, sentence: &Sentence) -> Option<Item> {
     if !sentence.alone || sentence.tokens.len() < 10 {
         return None;
     }
-    let topic = sentence.values.iter().find(|value| {
-        matches!(value.kind, Kind::Name | Kind::Phrase | Kind::Quoted) && text.occurrences(&value.text) == 1
-    })?;
+    let subject = sentence.clause.as_ref().map_or(0..0, |clause| clause.subject.clone());
+    let topical = |kind: &Kind, at: &std::ops::Range<usize>| match kind {
+        Kind::Name => at.len() > 1 || subject.contains(&at.start),
+        Kind::Phrase | Kind::Quoted => subject.contains(&at.start),
+        _ => false,
+    };
+    let mut topics = sentence.values.iter().filter(|value| topical(&value.kind, &value.tokens));
+    let topic = topics.find(|value| text.occurrences(&value.text) == 1)?;
     let before = &sentence.tokens[topic.tokens.start.checked_sub(1)?];
     let article = if before.is("the") { "the " } else { "" };
     let bare_singular = before.is("a") || before.is("an");

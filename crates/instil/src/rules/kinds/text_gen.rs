@@ -66,7 +66,14 @@ pub(super) fn drafts(source: &Source<'_>, chance: &Chance, most: usize) -> Vec<D
 fn topics(text: &Text<'_>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for sentence in text.clean().filter(|sentence| sentence.index > 0) {
-        let topic = sentence.values.iter().find(|value| matches!(value.kind, Kind::Name | Kind::Phrase));
+        let shouted = |words: &str| !words.chars().any(char::is_lowercase) || words.contains('/');
+        let told = |words: &str| {
+            text.sentences[0].clean
+                && crate::rules::question::occurs(&text.text[text.sentences[0].core.clone()], words)
+        };
+        let topic = sentence.values.iter().find(|value| {
+            matches!(value.kind, Kind::Name | Kind::Phrase) && !shouted(&value.text) && !told(&value.text)
+        });
         let Some(topic) = topic else { continue };
         let before = topic.tokens.start.checked_sub(1).map(|i| sentence.tokens[i].lower.as_str());
         let words = match before {

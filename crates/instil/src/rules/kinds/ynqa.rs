@@ -59,7 +59,7 @@ pub(super) fn balanced<'s>(
     let traits = |statement: &&'s Statement| Traits {
         sentence: statement.sentence,
         form: statement.form,
-        bias: u32::from(statement.form == "kept"),
+        bias: if statement.form == "kept" { 3 } else { 0 },
         text: statement.text.clone(),
     };
     let mut piles: Vec<Vec<&Statement>> = Vec::new();
@@ -70,15 +70,23 @@ pub(super) fn balanced<'s>(
         piles.push(picked.into_iter().rev().collect());
     }
     let mut picked: Vec<&Statement> = Vec::new();
+    let mut taken = vec![0_usize; piles.len()];
     while picked.len() < most {
-        // A pile is drawn from the fuller half at random, so that labels come out even over many passages.
         let filled: Vec<usize> = (0..piles.len()).filter(|i| !piles[*i].is_empty()).collect();
-        if filled.is_empty() {
-            break;
-        }
-        let pile =
-            filled[usize::try_from(chance.draw(&format!("truth {}", picked.len())) % filled.len() as u64)
-                .expect("less than three")];
+        let draw = |part: &str, of: usize| {
+            usize::try_from(chance.draw(&format!("{part} {}", picked.len())) % of as u64).unwrap_or(0)
+        };
+        let pile = match filled.as_slice() {
+            [] => break,
+            // A label that is the only one left comes seldom, so that labels are even over many passages.
+            [only] if taken[*only] > taken.iter().sum::<usize>() - taken[*only] => break,
+            [only] if taken.iter().sum::<usize>() == 0 && draw("alone", 3) > 0 => break,
+            [only] => *only,
+            // What is open is rare: where there is any, it is preferred.
+            piles if piles.len() == 3 && draw("open", 2) == 0 => piles[1],
+            piles => piles[draw("truth", piles.len())],
+        };
+        taken[pile] += 1;
         picked.extend(piles[pile].pop());
     }
     picked

@@ -55,6 +55,17 @@ pub(super) fn core_start(tokens: &[Token]) -> usize {
         start += 3;
     }
     start += glued_heading(&tokens[start..]);
+    // "ASSIGNMENT: This agreement", "Background Checks: The vendor".
+    let colon = tokens[start.min(tokens.len())..].iter().take(7).position(|token| token.is(":"));
+    if let Some(colon) = colon {
+        let heading = &tokens[start..start + colon];
+        let titled = heading.iter().all(|token| {
+            token.capital || token.class.any(Class::PREP | Class::CONJ | Class::DET) || !token.word
+        });
+        if titled && at(start + colon + 1).is_some_and(|token| token.capital) {
+            start += colon + 1;
+        }
+    }
     if at(start).is_some_and(|token| CONNECTIVES.contains(&token.lower.as_str())) && mark(start + 1, ",") {
         start += 2;
     } else if CONNECTIVES_2.iter().any(|[one, two]| mark(start, one) && mark(start + 1, two))
@@ -122,7 +133,14 @@ pub(super) fn is_clean(text: &str, tokens: &[Token]) -> bool {
         || tokens.iter().any(|token| token.class.any(Class::CITE));
     let imperative = first.class.any(Class::V_BASE) && !first.class.any(Class::V_NOUN | Class::NOUN);
     let click = tokens.iter().take(2).any(|token| matches!(token.lower.as_str(), "click" | "see" | "please"));
-    !cites && !imperative && !click && balanced(text) && has_verb(tokens)
+    // "149. on correlation" is an index, "that: a" and "; b" are torn from a list.
+    let index = tokens.windows(2).any(|pair| pair[0].is(".") && pair[1].word && !pair[1].capital);
+    let torn = tokens.len() > 2
+        && !tokens[tokens.len() - 2].word
+        && tokens[tokens.len() - 1].lower.len() <= 2
+        && !tokens[tokens.len() - 1].is(")")
+        && tokens[tokens.len() - 2].is(";") | tokens[tokens.len() - 2].is(":");
+    !index && !torn && !cites && !imperative && !click && balanced(text) && has_verb(tokens)
 }
 
 fn text_of(text: &str, tokens: &[Token], token: &Token) -> String {
@@ -154,8 +172,15 @@ pub(super) fn is_headline(tokens: &[Token]) -> bool {
 
 /// Whether something in it can be a finite verb.
 fn has_verb(tokens: &[Token]) -> bool {
-    tokens.iter().skip(1).any(|token| {
-        !token.capital && (token.class.any(Class::AUX | Class::FINITE) || token.lower.ends_with("ed"))
+    tokens.windows(2).any(|pair| {
+        let (before, token) = (&pair[0], &pair[1]);
+        let verb = token.class.any(Class::AUX)
+            || (token.class.any(Class::FINITE) && !token.class.any(Class::V_NOUN))
+            || token.lower.ends_with("ed");
+        let noun_or_verb = token.class.any(Class::V_NOUN)
+            && before.word
+            && !before.class.any(Class::OPENER | Class::PREP | Class::CONJ);
+        !token.capital && (verb || noun_or_verb && !super::super::value::is_adjective(before))
     })
 }
 
