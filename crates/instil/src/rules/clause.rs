@@ -108,7 +108,9 @@ fn front(tokens: &[Token]) -> Range<usize> {
     if opens
         && !inner.is_empty()
         && inner.iter().all(dated)
-        && inner.iter().any(|token| token.digit || token.class.any(Class::MONTH | Class::WEEKDAY))
+        && inner.iter().any(|token| {
+            token.digit && token.lower.len() >= 4 || token.class.any(Class::MONTH | Class::WEEKDAY)
+        })
     {
         0..comma
     } else {
@@ -189,7 +191,8 @@ fn lexical(tokens: &[Token], start: usize, at: usize) -> Option<Verb> {
     let next = tokens.get(at + 1)?;
     let object = next.class.any(Class::DET | Class::POSS | Class::NUM | Class::QUANT | Class::THIS)
         || next.digit
-        || next.capital;
+        || next.capital
+        || (token.class.any(Class::V_PAST) && is_plural_noun(next) && !next.class.any(Class::V_S));
     let base = base_of(&token.lower)?;
     let head = head(&tokens[start..at]);
     let plural = is_plural(&tokens[start..at]);
@@ -239,8 +242,13 @@ pub(super) fn is_plural(subject: &[Token]) -> bool {
 /// Whether these words are one noun phrase and nothing else.
 fn subject_is_sound(subject: &[Token]) -> bool {
     let Some((first, last)) = subject.first().zip(subject.last()) else { return false };
-    if subject.len() > 14 || subject.iter().any(|token| token.is("to") || token.is("as") || token.is("than"))
-    {
+    if subject.len() > 14 || subject.iter().any(|token| token.is("as") || token.is("than")) {
+        return false;
+    }
+    let to = subject
+        .windows(2)
+        .any(|pair| pair[1].is("to") && !pair[0].class.any(Class::V_PART) && !pair[0].lower.ends_with("ed"));
+    if to {
         return false;
     }
     let ends_open =
@@ -263,48 +271,63 @@ fn subject_is_sound(subject: &[Token]) -> bool {
         !token.capital && ((finite && !nominal && !reduced) || ing)
     });
     let sound = verbs.count() == 0;
-    let back = subject.iter().any(|token| {
-        token.class.any(Class::THIS)
-            || matches!(
-                token.lower.as_str(),
-                "its" | "their" | "his" | "her" | "such" | "other" | "another" | "same"
-            )
+    let own = |at: usize| subject.get(at + 1).is_some_and(|next| next.class.any(Class::OWN) || next.capital);
+    let back = subject.iter().enumerate().any(|(at, token)| match token.lower.as_str() {
+        "its" | "their" | "his" | "her" | "such" | "other" | "another" | "same" => true,
+        _ => token.class.any(Class::THIS) && !own(at),
     });
-    let own = subject.len() == 2 && subject[0].class.any(Class::THIS);
-    sound && (!back || own)
+    sound && !back
 }
 
-/// Where the part of the rest that must stay ends: before ", which ..." and the like.
+/// Where the part of the rest that must stay ends: before ", which ...", a second main clause, and the like.
 fn short_end(tokens: &[Token], from: usize) -> usize {
+    let mut depth = 0;
     for at in from..tokens.len().saturating_sub(1) {
-        if !tokens[at].is(",") || at < from + 2 {
-            continue;
-        }
-        let next = tokens[at + 1].lower.as_str();
-        let drops = matches!(
-            next,
-            "which"
-                | "who"
-                | "whose"
-                | "where"
-                | "including"
-                | "although"
-                | "though"
-                | "while"
-                | "whereas"
-                | "but"
-                | "resulting"
-                | "leading"
-                | "causing"
-                | "particularly"
-                | "especially"
-        );
-        let such_as = next == "such" && tokens.get(at + 2).is_some_and(|token| token.is("as"));
-        if drops || such_as {
-            return at;
+        match tokens[at].lower.as_str() {
+            "(" | "“" => depth += 1,
+            ")" | "”" => depth -= 1,
+            ";" if depth == 0 && at >= from + 2 => return at,
+            "," if depth == 0 && at >= from + 2 && can_go(tokens, at) => return at,
+            _ => {}
         }
     }
     tokens.len()
+}
+
+/// Whether what follows the comma at `at` can be left away and what stands before it still be true.
+fn can_go(tokens: &[Token], at: usize) -> bool {
+    let next = &tokens[at + 1];
+    let after = &tokens[at + 2..];
+    let such_as = next.is("such") && after.first().is_some_and(|token| token.is("as"));
+    // ", said the newspaper", ", officials say", at the very end.
+    let says = |token: &Token| {
+        matches!(token.lower.as_str(), "said" | "says" | "say" | "reported" | "announced" | "according")
+    };
+    let attribution = tokens.len() - at <= 12 && tokens[at + 1..].iter().any(says);
+    // ", resulting in"; a list of such forms stays.
+    let ing = |token: &Token| token.class.any(Class::V_ING) || token.lower.ends_with("ing");
+    let trailing = next.class.any(Class::V_ING)
+        && !ing(&tokens[at - 1])
+        && !after.iter().take(8).any(|token| token.is("and") || token.is(","));
+    next.class.any(Class::TRAIL) || such_as || attribution || trailing || second_clause(next, after)
+}
+
+/// Whether a conjunction begins another main clause: a subject, and its verb soon after.
+fn second_clause(conjunction: &Token, after: &[Token]) -> bool {
+    if !matches!(conjunction.lower.as_str(), "and" | "but" | "so" | "yet") {
+        return false;
+    }
+    for (i, token) in after.iter().take(10).enumerate() {
+        if token.class.any(Class::REL | Class::SUB) || token.is(",") || token.is("to") {
+            return false;
+        }
+        let verb = token.class.any(Class::AUX)
+            || token.class.any(Class::V_S | Class::V_PAST) && !token.class.any(Class::V_NOUN | Class::V_PART);
+        if verb {
+            return i > 0;
+        }
+    }
+    false
 }
 
 /// Whether there is neither a second clause joined on nor a mark that splits the rest.

@@ -337,8 +337,8 @@ impl Maker<'_, '_> {
         let past = matches!(self.verb(), "was" | "were" | "had")
             || matches!(clause.kind, Verb::Lexical { aux: "did", .. });
         let some = counted && (past || !first.class.any(Class::DET));
-        let hedged =
-            matches!(self.verb(), "might" | "could" | "would") || (self.verb() == "may" && !self.party());
+        let hedged = matches!(self.verb(), "might" | "could" | "would")
+            || (self.verb() == "may" && !self.party() && !self.text.legal);
         let scope =
             self.tokens(clause.short.clone()).iter().any(|token| token.class.any(Class::SCOPE | Class::NEG));
         let to = self.sentence.tokens[clause.short.start].is("to")
@@ -365,6 +365,7 @@ impl Maker<'_, '_> {
             };
             self.add(found, self.say(&verb, &short), None, Truth::Conflicts, "negated");
         }
+        self.opposite(found);
         // A prohibition turned into its opposite.
         let rest = self.tokens(clause.short.clone());
         let polar = rest.iter().any(|token| {
@@ -400,6 +401,48 @@ impl Maker<'_, '_> {
         {
             let rest = self.words(clause.short.start + 1..clause.short.end);
             self.add(found, self.say(self.verb(), &rest), None, Truth::Conflicts, "un-negated");
+        }
+    }
+
+    /// A word near the verb, or the verb, replaced by its opposite: "was higher", "rose".
+    fn opposite(&self, found: &mut Vec<Statement>) {
+        let clause = self.clause;
+        let subject = &self.sentence.tokens[clause.subject.start];
+        let hedged = matches!(self.verb(), "may" | "can" | "might" | "could");
+        let some = subject.class.any(Class::NUM) || subject.digit || clause.quantified;
+        if !clause.plain || clause.negated || hedged || some {
+            return;
+        }
+        let verb = self.words(clause.verb..clause.verb + 1);
+        if let (Verb::Lexical { .. }, Some(other)) = (clause.kind, super::words::opposite(self.verb())) {
+            self.add(
+                found,
+                self.say(other, &self.words(clause.short.clone())),
+                None,
+                Truth::Conflicts,
+                "opposite",
+            );
+            return;
+        }
+        let be = self.sentence.tokens[clause.verb].class.any(Class::BE);
+        let near = clause.short.start..(clause.short.start + 3).min(clause.short.end);
+        for at in near.filter(|_| be) {
+            let token = &self.sentence.tokens[at];
+            let Some(other) = super::words::opposite(&token.lower).filter(|_| !token.capital) else {
+                // Only adverbs may stand between the verb and the word.
+                if token.class.any(Class::ADV) { continue } else { break }
+            };
+            let next = self.sentence.tokens.get(at + 1);
+            let alone =
+                next.is_none_or(|next| !next.word || next.class.any(Class::PREP | Class::CONJ | Class::SUB));
+            let first =
+                at == clause.short.start || self.sentence.tokens[clause.short.start].class.any(Class::ADV);
+            if alone && first {
+                let (start, end) = (self.words(clause.short.start..at), self.words(at + 1..clause.short.end));
+                let rest = tidy(super::text::collapse(&format!("{start} {other} {end}")).as_str());
+                self.add(found, self.say(&verb, &rest), self.ask(&rest), Truth::Conflicts, "opposite");
+            }
+            break;
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Token {
     pub(super) word: bool,
     /// Whether it begins with a digit.
     pub(super) digit: bool,
+    /// Whether it has two letters or more, all capital.
+    pub(super) shouted: bool,
 }
 
 impl Token {
@@ -62,6 +64,8 @@ pub(super) struct Text<'a> {
     pub(super) counts: HashMap<String, u32>,
     /// All words in order, lower-case, each with a blank before and after: to find phrases in.
     flat: String,
+    /// Whether it reads as a contract, where "may not" forbids.
+    pub(super) legal: bool,
     /// Words seen capitalised inside a sentence, and words seen small.
     names: HashSet<String>,
     small: HashSet<String>,
@@ -75,6 +79,7 @@ impl<'a> Text<'a> {
             sentences: Vec::new(),
             counts: HashMap::new(),
             flat: String::from(" "),
+            legal: false,
             names: HashSet::new(),
             small: HashSet::new(),
         };
@@ -83,6 +88,8 @@ impl<'a> Text<'a> {
         for list in &tokens {
             this.count(list);
         }
+        this.legal =
+            tokens.iter().flatten().filter(|token| token.class.any(Class::LEGAL)).take(2).count() == 2;
         for (span, tokens) in spans.into_iter().zip(tokens) {
             let sentence = this.analyse(this.sentences.len(), span, tokens);
             this.sentences.push(sentence);
@@ -230,7 +237,9 @@ pub(super) fn tokenize(text: &str, range: Range<usize>) -> Vec<Token> {
         let end = if word { word_end(text, at, range.end) } else { at + c.len_utf8() };
         let lower = text[at..end].to_lowercase().replace('’', "'");
         // "US" is no pronoun and "WHO" asks nothing.
-        let acronym = end - at >= 2 && text[at..end].chars().all(|c| c.is_uppercase() || c == '.');
+        let letters = text[at..end].chars().filter(|c| c.is_alphabetic());
+        let shouted = letters.clone().count() >= 2 && letters.clone().all(char::is_uppercase);
+        let acronym = shouted && text[at..end].chars().all(|c| c.is_uppercase() || c == '.');
         let class = if word && !acronym { class_of(&lower) } else { Class::default() };
         tokens.push(Token {
             span: at..end,
@@ -239,6 +248,7 @@ pub(super) fn tokenize(text: &str, range: Range<usize>) -> Vec<Token> {
             capital: c.is_uppercase(),
             word,
             digit: c.is_ascii_digit(),
+            shouted,
         });
         at = end;
     }

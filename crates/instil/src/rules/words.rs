@@ -28,7 +28,7 @@ classes! {
     BE "be", BE2 "be2", HAVE "have", DO "do", MODAL "modal", NEG "neg", ADV "adv", NUM "num", ORD "ord",
     MONTH "month", WEEKDAY "weekday", UNIT "unit", MEASURE "measure", PERSON "person", TITLE "title",
     STARTER "starter", HEDGE "hedge", PLACE "place", VAGUE "vague", NOUN_ENDING "noun_ending", CITE "cite", SCOPE "scope", BOUND "bound", WEAK "weak",
-    PARTY "party", OWN "own", LABEL "label",
+    PARTY "party", OWN "own", LEGAL "legal", TRAIL "trail", LABEL "label",
 }
 
 impl Class {
@@ -169,6 +169,21 @@ pub(super) fn synonym<'w>(words: impl Iterator<Item = &'w str> + Clone) -> Optio
     SYNONYMS.iter().find(fits).map(|(old, new)| (old.len(), *new))
 }
 
+/// What can't hold where this word holds.
+static OPPOSITES: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
+    let mut pairs = HashMap::new();
+    for (one, other) in lines(include_str!("words/opposites.txt")).filter_map(|line| line.split_once(' ')) {
+        pairs.entry(one).or_insert(other);
+        pairs.entry(other).or_insert(one);
+    }
+    pairs
+});
+
+/// The word that can't hold where this lower-case word holds.
+pub(super) fn opposite(lower: &str) -> Option<&'static str> {
+    OPPOSITES.get(lower).copied()
+}
+
 fn vowel(c: u8) -> bool {
     matches!(c, b'a' | b'e' | b'i' | b'o' | b'u')
 }
@@ -233,6 +248,11 @@ fn ing(base: &str) -> String {
 pub(super) fn class_of(lower: &str) -> Class {
     if let Some(class) = LEXICON.classes.get(lower) {
         return *class;
+    }
+    if lower.contains('-')
+        && lower.split('-').all(|part| LEXICON.classes.get(part).is_some_and(|class| class.any(Class::NUM)))
+    {
+        return Class::NUM;
     }
     if lower.len() > 4 && lower.ends_with("ly") && !lower.ends_with("ily") {
         return Class::ADV;

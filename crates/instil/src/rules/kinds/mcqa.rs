@@ -59,7 +59,7 @@ pub(super) fn drafts(source: &Source<'_>, chance: &Chance, most: usize) -> Vec<D
     let picked = chance.pick(&items, most, |item| Traits {
         sentence: item.sentence,
         form: item.form,
-        bias: bias(item.form),
+        bias: if item.form.starts_with("which") { 1 } else { bias(item.form) },
         text: item.question.clone() + &item.answer,
     });
     picked.into_iter().enumerate().map(|(i, item)| word(i, item, chance)).collect()

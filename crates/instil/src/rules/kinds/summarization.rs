@@ -22,8 +22,9 @@ const TWO: &[&str] = &[
     "Write a short summary (two sentences) of the following.\n\n{{context}}",
 ];
 
-/// The fewest clean sentences of a passage that is worth a summary.
+/// The fewest sentences, and clean ones among them, of a passage that is worth a summary.
 const SENTENCES: usize = 3;
+const CLEAN: usize = 2;
 
 struct Summary {
     text: String,
@@ -34,7 +35,7 @@ struct Summary {
 
 pub(super) fn drafts(source: &Source<'_>, chance: &Chance, most: usize) -> Vec<Draft> {
     let text = &source.text;
-    if text.clean().count() < SENTENCES {
+    if text.sentences.len() < SENTENCES || text.clean().count() < CLEAN {
         return Vec::new();
     }
     let mut central: Vec<(f64, &Sentence)> = text

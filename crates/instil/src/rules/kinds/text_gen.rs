@@ -10,6 +10,7 @@ const BY_OPENING: &[&str] = &[
     "Write a passage that begins with the words \"[opening]\" and mentions [topics].",
     "Continue this beginning into a passage of [sentences] sentences that touches on [topics]:\n\n[opening] ...",
     "Write about [topics]. Your text should open with \"[opening]\".",
+    "Compose a text of about [sentences] sentences. Its first words are \"[opening]\"; later it comes to [topics].",
 ];
 
 const BY_FIRST: &[&str] = &[
@@ -25,25 +26,27 @@ struct Item {
 
 pub(super) fn drafts(source: &Source<'_>, chance: &Chance, most: usize) -> Vec<Draft> {
     let text = &source.text;
-    let whole = text.clean().count();
-    let Some(first) = text.sentences.first().filter(|sentence| sentence.clean && sentence.core.start == 0)
-    else {
+    let Some(first) = text.sentences.first().filter(|sentence| sentence.core.start == 0) else {
         return Vec::new();
     };
-    if whole < 3 || whole * 3 < text.sentences.len() * 2 || source.passage().len() > 2_500 {
-        return Vec::new();
-    }
+    let whole = source.passage().trim_end().ends_with(['.', '?', '!', '”', '"', ')']);
     let topics = topics(text);
-    if topics.len() < 3 {
+    if !whole || topics.len() < 2 || text.sentences.len() < 2 || text.sentences.len() > 20 {
         return Vec::new();
     }
     let words: Vec<&str> = source.passage().split_whitespace().take(6).collect();
     let opening = words.join(" ").trim_end_matches([',', ';', ':', '(', '"', '“']).to_owned();
+    let plain =
+        opening.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | ',' | '-' | '\'' | '’' | '(' | ')'));
+    let wordings = if plain { BY_OPENING } else { &[] };
+    let more = if first.clean { BY_FIRST } else { &[] };
     let first = collapse(&format!("{}.", &text.text[first.core.clone()]));
     let mut items = Vec::new();
-    for (turn, wording) in BY_OPENING.iter().chain(BY_FIRST).enumerate() {
-        let some: Vec<&str> = (0..3).map(|i| topics[(turn + i) % topics.len()].as_str()).collect();
-        items.push(Item { wording, topics: format!("{}, {} and {}", some[0], some[1], some[2]) });
+    for (turn, wording) in wordings.iter().chain(more).enumerate() {
+        let some: Vec<&str> =
+            (0..topics.len().min(3)).map(|i| topics[(turn + i) % topics.len()].as_str()).collect();
+        let (last, others) = some.split_last().expect("there are two topics at least");
+        items.push(Item { wording, topics: format!("{} and {last}", others.join(", ")) });
     }
     let count = text.sentences.len().to_string();
     let picked = chance.pick(&items, most, |item| Traits {

@@ -3,7 +3,7 @@
 use super::{Class, Token};
 
 /// The fewest and most words of a sentence that is used.
-const WORDS: std::ops::RangeInclusive<usize> = 6..=45;
+const WORDS: std::ops::RangeInclusive<usize> = 6..=60;
 
 /// Marks that ordinary prose doesn't have, or that make a gap or question hard to read.
 const ODD: &[char] = &[
@@ -54,6 +54,14 @@ pub(super) fn core_start(tokens: &[Token]) -> usize {
     if mark(start, "(") && at(start + 1).is_some_and(|token| token.lower.len() <= 4) && mark(start + 2, ")") {
         start += 3;
     }
+    // "C. Each party".
+    let lettered = at(start)
+        .is_some_and(|token| token.capital && token.lower.len() == 1 && !token.is("a") && !token.is("i"));
+    if lettered && mark(start + 1, ".") {
+        start += 2;
+    }
+    start += dateline(&tokens[start.min(tokens.len())..]);
+    start += shouted_heading(&tokens[start.min(tokens.len())..]);
     start += glued_heading(&tokens[start..]);
     // "ASSIGNMENT: This agreement", "Background Checks: The vendor".
     let colon = tokens[start.min(tokens.len())..].iter().take(7).position(|token| token.is(":"));
@@ -74,6 +82,35 @@ pub(super) fn core_start(tokens: &[Token]) -> usize {
         start += 3;
     }
     start
+}
+
+/// The length of "BAGHDAD (Reuters) -" or "AP -" in front of a news sentence.
+fn dateline(tokens: &[Token]) -> usize {
+    let Some(dash) = tokens.iter().take(9).position(|token| matches!(token.lower.as_str(), "-" | "–" | "—"))
+    else {
+        return 0;
+    };
+    let dashes =
+        tokens[dash..].iter().take_while(|token| matches!(token.lower.as_str(), "-" | "–" | "—")).count();
+    let head = &tokens[..dash];
+    let placed = head.iter().all(|token| {
+        token.capital || token.digit || matches!(token.lower.as_str(), "(" | ")" | "," | "." | "/" | "of")
+    });
+    let shouted = head.first().is_some_and(|token| token.shouted || token.is("reuters"));
+    if placed && shouted { dash + dashes } else { 0 }
+}
+
+/// The length of a heading in capitals: "10 INDEMNITY The receiving party" has two tokens of it.
+fn shouted_heading(tokens: &[Token]) -> usize {
+    let part = |token: &Token| {
+        token.shouted
+            || matches!(token.lower.as_str(), "&" | "," | "-" | ";" | "/")
+            || (token.digit && !token.lower.contains(','))
+    };
+    let length = tokens.iter().take(14).take_while(|token| part(token)).count();
+    let long = tokens[..length].iter().any(|token| token.shouted && token.lower.len() >= 5);
+    let begins = tokens.get(length).is_some_and(|token| token.capital && token.class.any(Class::CLOSED));
+    if length > 0 && long && begins { length } else { 0 }
 }
 
 /// The length of a heading that lost its line: "International Users We are ..." has two words of it.
@@ -101,7 +138,7 @@ fn glued_heading(tokens: &[Token]) -> usize {
 pub(super) fn is_clean(text: &str, tokens: &[Token]) -> bool {
     let words = tokens.iter().filter(|token| token.word).count();
     let Some(first) = tokens.first() else { return false };
-    if !WORDS.contains(&words) || !(first.capital || first.digit) || text.len() > 320 {
+    if !WORDS.contains(&words) || !(first.capital || first.digit) || text.len() > 400 {
         return false;
     }
     if text.contains(ODD)
@@ -120,7 +157,7 @@ pub(super) fn is_clean(text: &str, tokens: &[Token]) -> bool {
     {
         return false;
     }
-    let shouted = tokens.iter().filter(|token| is_shouted(&text_of(text, tokens, token))).count();
+    let shouted = tokens.iter().filter(|token| token.shouted && token.lower.len() > 3).count();
     let capitals = tokens.iter().filter(|token| token.capital).count();
     let short = tokens
         .iter()
@@ -141,15 +178,6 @@ pub(super) fn is_clean(text: &str, tokens: &[Token]) -> bool {
         && !tokens[tokens.len() - 1].is(")")
         && tokens[tokens.len() - 2].is(";") | tokens[tokens.len() - 2].is(":");
     !index && !torn && !cites && !imperative && !click && balanced(text) && has_verb(tokens)
-}
-
-fn text_of(text: &str, tokens: &[Token], token: &Token) -> String {
-    let start = tokens[0].span.start;
-    text[token.span.start - start..token.span.end - start].to_owned()
-}
-
-fn is_shouted(word: &str) -> bool {
-    word.chars().filter(|c| c.is_alphabetic()).count() > 3 && !word.chars().any(char::is_lowercase)
 }
 
 /// Whether a small word stands capitalised after an ordinary word: two sentences, or a heading and one.
@@ -209,7 +237,7 @@ fn balanced(text: &str) -> bool {
 /// doesn't point back.
 pub(super) fn is_alone(tokens: &[Token]) -> bool {
     let first = &tokens[0];
-    let own = |at: usize| tokens.get(at).is_some_and(|next| next.class.any(Class::OWN));
+    let own = |at: usize| tokens.get(at).is_some_and(|next| next.class.any(Class::OWN) || next.capital);
     if first.class.any(Class::STARTER) && !(first.class.any(Class::THIS) && own(1)) {
         return false;
     }
@@ -222,7 +250,7 @@ pub(super) fn is_alone(tokens: &[Token]) -> bool {
         "these" | "those" | "this" => {
             !own(at + 1) && !tokens.get(at + 1).is_some_and(|next| next.class.any(Class::REL | Class::PREP))
         }
-        "such" => !tokens.get(at + 1).is_some_and(|next| next.is("as")),
+        "such" => at < 8 && !tokens.get(at + 1).is_some_and(|next| next.is("as")),
         _ => false,
     };
     if tokens.iter().enumerate().any(points_back) {
