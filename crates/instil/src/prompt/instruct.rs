@@ -73,7 +73,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
 /// don't look at them. Without any, sentiment has [`SENTIMENT_LABELS`], and a short general topic is
 /// asked for.
 ///
-/// Left to themselves, models answer nearly every question of their own with yes. The prompts of
+/// Left to themselves, models tend to write questions whose answer is yes. The prompts of
 /// yes-no and inference kinds therefore say which answer is wanted: one that depends on the passage
 /// and the kind alone, each equally often.
 ///
