@@ -15,7 +15,7 @@ use crate::journal::{self, Journal};
 use crate::ledger::Ledger;
 use crate::lm::{Completion, Event, LanguageModel, Next, Outcome, Request, Sampling, Session};
 use crate::parse::{self, Asked, Parsed};
-use crate::prompt::{Style, takes_labels};
+use crate::prompt::Style;
 use crate::record::{Document, Example, Passage, Provenance, Role, Turn};
 use crate::reject::{Reason, Reject, Stage};
 use crate::rng::{hex_of, sample_seed, seed_of};
@@ -318,8 +318,8 @@ fn settle_outcome<'a>(
     ledger.tokens.completion += u64::from(completion.completion_tokens.unwrap_or(0));
 
     ledger.enter(Stage::Parse, 1);
-    let labels = if takes_labels(kind) { road.labels.as_slice() } else { &[] };
-    let asked = Asked { kind, passage: &passage.text, labels };
+    let labels = road.style.labels(kind, &road.labels);
+    let asked = Asked { kind, passage: &passage.text, labels: &labels };
     let parsed = match (road.reference, road.style) {
         (true, _) => parse::reference(&completion.text, &passage.text).map(|(instruction, response)| {
             Parsed { ask: String::new(), instruction, response, repairs: Vec::new() }

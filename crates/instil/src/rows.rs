@@ -62,9 +62,12 @@ pub fn of_file(path: &Path) -> Result<Box<dyn Iterator<Item = Result<Object>>>> 
         return Ok(Box::new(rows.into_iter().map(Ok)));
     }
     if inner.ends_with(".csv") {
-        return Ok(Box::new(csv::Reader::from_reader(reader).into_deserialize().map(move |row| {
-            let row: Vec<(String, String)> = row.map_err(|e| failed(e.into()))?;
-            Ok(row.into_iter().map(|(name, value)| (name, Value::String(value))).collect())
+        let mut rows = csv::Reader::from_reader(reader);
+        let names = rows.headers().map_err(|e| failed(e.into()))?.clone();
+        return Ok(Box::new(rows.into_records().map(move |row| {
+            let row = row.map_err(|e| failed(e.into()))?;
+            let cells = names.iter().zip(row.iter());
+            Ok(cells.map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect())
         })));
     }
     Err(Error::input(format!("`{}` is no file of rows", path.display()))

@@ -62,6 +62,18 @@ impl Style {
         }
     }
 
+    /// The answers that are right for `kind`, or none where any is: the user's labels, or those that the
+    /// wording names.
+    pub fn labels(self, kind: TaskKind, given: &[String]) -> Vec<String> {
+        match (self, kind) {
+            (_, kind) if !takes_labels(kind) => Vec::new(),
+            (Self::Instruct, TaskKind::Sentiment) if given.is_empty() => {
+                instruct::SENTIMENT_LABELS.map(str::to_owned).to_vec()
+            }
+            _ => given.to_vec(),
+        }
+    }
+
     /// What the completion has to look like.
     pub fn constraint(self) -> Constraint {
         match self {
