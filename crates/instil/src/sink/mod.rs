@@ -1,7 +1,7 @@
 //! Rows to files: shards, provenance, rejects and the card, none of them ever half there.
 //!
 //! A [`Writer`] takes examples and rejects in the order in which the road gives them, and writes below
-//! [`Layout::partial`]. [`Writer::finish`] puts all files in their places at once ([`publish`] says
+//! [`Layout::partial`]. [`Writer::finish`] puts all files in their places at once (`publish.rs` says
 //! how). The same examples, rejects and card give the same bytes.
 
 mod card;

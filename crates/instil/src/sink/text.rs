@@ -16,6 +16,8 @@ pub(super) struct TextFile {
     rows: u64,
     packed: Packed,
     notation: Notation,
+    /// The row that is being put together, so that hashing and packing get it in one piece.
+    row: Vec<u8>,
 }
 
 enum Notation {
@@ -61,7 +63,7 @@ impl TextFile {
                 Packed::Zstd(encoder.map_err(|error| failed("write", &path, error))?)
             }
         };
-        Ok(Self { path, rows: 0, packed, notation })
+        Ok(Self { path, rows: 0, packed, notation, row: Vec::new() })
     }
 
     pub(super) fn push(&mut self, row: &Row<'_>) -> Result<()> {
@@ -71,15 +73,16 @@ impl TextFile {
     }
 
     fn write(&mut self, row: &Row<'_>) -> io::Result<()> {
-        let out = &mut self.packed;
+        let out = &mut self.row;
+        out.clear();
         match self.notation {
             Notation::Jsonl => {
                 serde_json::to_writer(&mut *out, row)?;
-                out.write_all(b"\n")
+                out.push(b'\n');
             }
             Notation::Json => {
-                out.write_all(if self.rows == 0 { b"[\n" } else { b",\n" })?;
-                serde_json::to_writer(&mut *out, row).map_err(Into::into)
+                out.extend(if self.rows == 0 { b"[\n" } else { b",\n" });
+                serde_json::to_writer(&mut *out, row)?;
             }
             Notation::Csv => write_csv(
                 out,
@@ -87,8 +90,9 @@ impl TextFile {
                     Cell::Text(text) => text.as_ref(),
                     _ => unreachable!("CSV is refused for formats that aren't flat"),
                 }),
-            ),
+            )?,
         }
+        self.packed.write_all(&self.row)
     }
 
     /// Writes the end and brings the file to the disk.
