@@ -76,14 +76,14 @@ fn explain(error: &PdfError) -> String {
     }
 }
 
-/// Joins the lines of each paragraph, the halves of words that a line break parted, and paragraphs
+/// Leaves out page numbers; joins the lines of each paragraph, the halves of words that a line break parted, and paragraphs
 /// that go on over a page break or a wide line gap.
 fn paragraphs(pages: &[String]) -> String {
     let all: HashSet<&str> = pages.iter().flat_map(|page| page.split_whitespace()).map(bare).collect();
     let mut text = String::new();
     for page in pages {
         let mut starts_paragraph = true;
-        for line in page.lines().map(str::trim) {
+        for line in without_page_number(page).lines().map(str::trim) {
             if line.is_empty() {
                 starts_paragraph = true;
                 continue;
@@ -93,6 +93,18 @@ fn paragraphs(pages: &[String]) -> String {
         }
     }
     text
+}
+
+/// The page without a first or last line that is nothing but its number.
+fn without_page_number(page: &str) -> &str {
+    let is_number = |line: &str| {
+        let line = line.trim();
+        (1..=4).contains(&line.len()) && line.bytes().all(|byte| byte.is_ascii_digit())
+            || (1..=6).contains(&line.len()) && line.bytes().all(|byte| b"ivxl".contains(&byte))
+    };
+    let page = page.trim();
+    let page = page.rsplit_once('\n').filter(|(_, last)| is_number(last)).map_or(page, |(rest, _)| rest);
+    page.split_once('\n').filter(|(first, _)| is_number(first)).map_or(page, |(_, rest)| rest)
 }
 
 fn add_line(text: &mut String, line: &str, starts_paragraph: bool, words: &HashSet<&str>) {
@@ -132,7 +144,7 @@ mod tests {
         let pages = pages.map(str::to_owned);
         assert_eq!(
             paragraphs(&pages),
-            "A well-known fact, example and well-known\n\nHeading\n\nThe page ends in a sentence.\n\n1"
+            "A well-known fact, example and well-known\n\nHeading\n\nThe page ends in a sentence."
         );
         assert_eq!(paragraphs(&[]), "");
     }

@@ -179,7 +179,7 @@ mod files {
         use std::os::unix::fs::PermissionsExt;
         let folder = Folder::new(&[("in/a.txt", b"A."), ("in/b.txt", b"B.")]);
         let closed = folder.path("in/a.txt");
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         if fs::File::open(&closed).is_ok() {
             return; // The superuser can open everything.
         }
