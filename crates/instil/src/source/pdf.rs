@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn lines_become_paragraphs() {
         let pages = [
-            "A well-known\nfact, exam-\nple and well-\nknown\n\nHeading\n\nThe page ends in",
+            "A well-known\nfact, exam-\nple and well-\nknown\n\nHeading\n\nThe page ends in\n\nxiv",
             "a sentence.\n\n1",
         ];
         let pages = pages.map(str::to_owned);
