@@ -15,7 +15,7 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     /// Make task data from text.
-    Generate(GenerateArgs),
+    Generate(Box<GenerateArgs>),
     /// Run a recipe: a whole run written down.
     Run(RunArgs),
     /// Look at a recipe without spending anything.
@@ -24,7 +24,7 @@ pub(crate) enum Verb {
     Stats(StatsArgs),
     /// Where one example came from, from source bytes to final row.
     Trace(TraceArgs),
-    /// What there is: task kinds, formats, reject reasons, sources, repairs.
+    /// What there is: task kinds, formats, reject reasons, repairs.
     List(ListArgs),
     /// Whether this machine, and an endpoint if one is named, is ready.
     Doctor(DoctorArgs),

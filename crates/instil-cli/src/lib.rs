@@ -30,7 +30,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let done = match args.verb {
-        Verb::Generate(args) => commands::generate::run(args),
+        Verb::Generate(args) => commands::generate::run(*args),
         Verb::Run(args) => commands::run::run(args),
         Verb::Check(args) => commands::check::run(args),
         Verb::Stats(args) => commands::stats::run(args),

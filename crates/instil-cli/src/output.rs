@@ -1,7 +1,6 @@
 //! Everything that is printed: data to stdout, talk to stderr. The one module that may print.
 //!
 //! Colours are used on a terminal only, and `NO_COLOR` is obeyed: `anstream` sees to both.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where printing is done")]
 
 use std::error::Error as _;
 use std::io::Write;

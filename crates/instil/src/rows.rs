@@ -30,7 +30,7 @@ pub fn of_file(path: &Path) -> Result<Box<dyn Iterator<Item = Result<Object>>>> 
         let rows = (0..groups).flat_map(move |group| {
             let rows = reader
                 .get_row_group(group)
-                .and_then(|group| Ok(group.get_row_iter(None)?.collect::<Result<Vec<_>, _>>()?));
+                .and_then(|group| group.get_row_iter(None)?.collect::<Result<Vec<_>, _>>());
             match rows {
                 Ok(rows) => rows.into_iter().map(Ok).collect::<Vec<_>>(),
                 Err(e) => vec![Err(e)],

@@ -138,3 +138,43 @@ fn the_rows_that_the_readme_shows_are_rows_of_its_command() {
         assert!(found, "no such row is made any more: {row}");
     }
 }
+
+/// docs/reference is what the program says of itself; `UPDATE=1` writes it anew.
+#[test]
+fn the_reference_is_what_the_program_says() {
+    let place = Place::new();
+    let mut text = String::from("# The program\n\nWritten by a test from what the program says of itself.\n");
+    for verb in ["", "generate", "run", "check", "stats", "trace", "list", "doctor"] {
+        let args: Vec<&str> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
+        let help = place.ok(&args);
+        let name = ["instil", verb].join(" ");
+        text += &format!("\n## `{}`\n\n```text\n{}\n```\n", name.trim(), help.trim_end());
+    }
+    for (what, title) in [
+        ("tasks", "Kinds of task"),
+        ("formats", "Formats"),
+        ("rejects", "Reject reasons"),
+        ("repairs", "Repairs"),
+    ] {
+        text += &format!("\n## {title}\n\n");
+        for (i, row) in objects(&place.ok(&["list", what, "--json"])).iter().enumerate() {
+            let row = row.as_object().unwrap();
+            let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+            if i == 0 {
+                text += &line(row.keys().cloned().collect());
+                text += &line(row.keys().map(|_| "---".to_owned()).collect());
+            }
+            text += &line(row.values().map(|cell| cell.as_str().unwrap().replace('|', "\\|")).collect());
+        }
+    }
+    let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let path = repository().join("docs/reference/program.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == text,
+        "docs/reference/program.md is stale: UPDATE=1 cargo test -p instil-cli reference"
+    );
+}

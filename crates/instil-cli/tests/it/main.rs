@@ -1,5 +1,7 @@
 //! The program from outside: exit code, stdout and stderr of whole commands.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may")]
+
 mod docs;
 mod errors;
 mod generate;

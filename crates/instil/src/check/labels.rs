@@ -48,7 +48,7 @@ pub(super) fn is_label(response: &str, ask: &str, sets: &[&[&str]]) -> bool {
     let ask = squash(ask);
     let named: Vec<_> =
         sets.iter().filter(|set| set.iter().all(|label| occurs_squashed(label, &ask))).collect();
-    if named.is_empty() { sets.iter().any(|set| holds(&set)) } else { named.iter().any(|set| holds(set)) }
+    if named.is_empty() { sets.iter().any(|set| holds(&set)) } else { named.iter().any(holds) }
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ impl Iterator for Documents {
             }
             let current = self.current.as_mut().expect("it was set above");
             self.items += 1;
-            if self.items % ITEMS_PER_LOOK == 0 {
+            if self.items.is_multiple_of(ITEMS_PER_LOOK) {
                 self.read_bytes.store(self.finished_bytes + current.bytes_read(), Ordering::Relaxed);
             }
             if let Some(item) = current.next() {

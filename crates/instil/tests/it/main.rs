@@ -1,5 +1,7 @@
 //! The library from outside: whole runs with a scripted model.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may")]
+
 mod journal;
 mod layers;
 mod road;
