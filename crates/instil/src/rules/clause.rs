@@ -231,6 +231,15 @@ pub(super) fn head(subject: &[Token]) -> &Token {
     &subject[end - 1]
 }
 
+/// The verb as one asks with it: "Shall the tenant pay?" would be a suggestion.
+pub(super) fn asked(verb: &str, person: bool) -> &str {
+    match (verb, person) {
+        ("shall", true) => "must",
+        ("shall", false) => "will",
+        _ => verb,
+    }
+}
+
 /// Whether the subject is surely plural.
 pub(super) fn is_plural(subject: &[Token]) -> bool {
     let joined = subject.iter().any(|token| token.is("and"));

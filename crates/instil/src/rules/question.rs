@@ -116,7 +116,7 @@ impl Maker<'_, '_> {
     /// "was the firm founded in": auxiliary, subject, and these words of the rest.
     fn inverted(&self, rest: &[Token]) -> Option<String> {
         let subject = self.text.small_start(self.tokens(self.clause.subject.clone()))?;
-        let verb = &self.sentence.tokens[self.clause.verb].lower;
+        let verb = clause::asked(&self.sentence.tokens[self.clause.verb].lower, self.clause.person);
         let rest = self.text.words(rest);
         let words = match self.clause.kind {
             Verb::Aux => format!("{verb} {subject} {rest}"),
@@ -166,8 +166,13 @@ impl Maker<'_, '_> {
         let number_first = short[0].digit || short[0].is("reported") || short[0].class.any(Class::NUM);
         let numbered = subject.iter().skip(1).any(|token| token.digit && token.lower.len() < 3);
         let both_open = subject[0].class.any(Class::DET) && short[0].class.any(Class::DET);
+        let anaphor = subject.len() <= 2 && subject[subject.len() - 1].class.any(Class::ANAPHOR)
+            || clause::head(subject).class.any(Class::ANAPHOR) && subject[0].class.any(Class::DET);
+        let includes = short[0].is("include")
+            || matches!(clause.kind, Verb::Lexical { base: "include" | "be" | "have", .. });
+        let dull = anaphor || includes || short[0].is("to");
         let says = short.iter().filter(|token| token.word && !is_stop(&token.lower)).count();
-        let refers = refers || number_first || numbered || both_open || says < 3;
+        let refers = refers || number_first || numbered || both_open || dull || says < 3;
         if refers {
             return;
         }
@@ -194,11 +199,31 @@ impl Maker<'_, '_> {
             (Verb::Aux, true) if verb.class.any(Class::BE | Class::HAVE) && !who => return,
             (Verb::Aux, true) if matches!(verb.lower.as_str(), "are" | "have") => return,
             (Verb::Aux, true) if !who && !verb.class.any(Class::MODAL) => return,
-            _ => verb.lower.clone(),
+            _ => clause::asked(&verb.lower, who).to_owned(),
         };
-        let question = self.with_front(format!("{} {word} {short}?", if who { "Who" } else { "What" }));
+        let lead = match who {
+            true => "Who",
+            false if self.maybe_person() => "Who or what",
+            false => "What",
+        };
+        let question = self.with_front(format!("{lead} {word} {short}?"));
         let answer = self.text.words(self.tokens(clause.subject.clone()));
         self.add(question, answer, None, if who { "who" } else { "what-subject" });
+    }
+
+    /// Whether the subject is a bare name, which may be a person's or a thing's.
+    fn maybe_person(&self) -> bool {
+        let subject = self.tokens(self.clause.subject.clone());
+        let head = clause::head(subject);
+        let known = |token: &Token| {
+            self.text.is_name(&token.lower)
+                || !super::words::is_common(&token.lower) && !self.text.is_small(&token.lower)
+        };
+        let thing = head.shouted
+            || head.digit
+            || head.class.any(Class::PLACE)
+            || super::words::is_common(&head.lower);
+        !subject[0].class.any(Class::OPENER) && head.capital && known(head) && !thing
     }
 
     /// "In 2010, how many ...": the date stays in front.
@@ -345,6 +370,7 @@ impl Maker<'_, '_> {
     fn object(&mut self) {
         let clause = self.clause;
         let Verb::Lexical { base, .. } = clause.kind else { return };
+        self.count(base);
         const WHOLE: &[&str] = &[
             "provide", "include", "cause", "contain", "involve", "require", "produce", "affect", "cover",
             "regulate", "govern", "comprise", "describe", "define", "support", "prevent", "indicate",
@@ -358,8 +384,9 @@ impl Maker<'_, '_> {
             return;
         }
         let short = self.tokens(clause.short.clone());
+        let counted = short[0].digit || short[0].class.any(Class::NUM);
         let nominal =
-            short[0].class.any(Class::DET | Class::QUANT | Class::NUM) || !short[0].class.any(Class::CLOSED);
+            !counted && (short[0].class.any(Class::DET | Class::QUANT) || !short[0].class.any(Class::CLOSED));
         let adjunct = short.iter().any(|token| {
             token.is("by")
                 || token.is("if")
@@ -368,13 +395,49 @@ impl Maker<'_, '_> {
                 || token.is("after")
                 || token.class.any(Class::PRON)
         });
-        if !nominal || adjunct || short.len() > 14 {
+        // A list cut short would be half an answer.
+        let cut = clause.short.end < clause.rest.end;
+        if !nominal || adjunct || cut || short.len() > 14 {
             return;
         }
         let answer = self.text.words(short);
         if let Some(question) = self.inverted(&[]) {
             self.add(format!("What {question}?"), answer, None, "what-object");
         }
+    }
+
+    /// "The study included 43 patients" -> "How many patients did the study include?"
+    fn count(&mut self, base: &str) {
+        let clause = self.clause;
+        let Some(value) =
+            self.value_at(clause.short.start).filter(|value| matches!(value.kind, Kind::Count(_))).cloned()
+        else {
+            return;
+        };
+        let counted = self.tokens(value.tokens.end..clause.short.end);
+        let whole = counted.len() == 1 || matches!(counted[1].lower.as_str(), "with" | "of");
+        let moved = counted
+            .iter()
+            .skip(2)
+            .any(|token| !token.word || token.class.any(Class::PREP | Class::CONJ | Class::REL | Class::SUB));
+        if self.pronoun_subject()
+            || clause.negated
+            || clause.quantified
+            || !clause.plain
+            || !whole
+            || moved
+            || clause.short.end < clause.rest.end
+        {
+            return;
+        }
+        let (Verb::Lexical { aux, .. }, Some(subject)) =
+            (clause.kind, self.text.small_start(self.tokens(clause.subject.clone())))
+        else {
+            return;
+        };
+        let question =
+            self.with_front(format!("How many {} {aux} {subject} {base}?", self.text.words(counted)));
+        self.add(question, value.text, Some(value.kind), "how-many");
     }
 
     /// "... because C" -> "Why ...?"

@@ -99,7 +99,7 @@ impl Maker<'_, '_> {
         }
         let small = self.text.small_start(subject)?;
         let words = match self.clause.kind {
-            Verb::Aux => format!("{} {small} {rest}?", self.verb()),
+            Verb::Aux => format!("{} {small} {rest}?", clause::asked(self.verb(), self.clause.person)),
             Verb::Lexical { aux, base } => format!("{aux} {small} {base} {rest}?"),
         };
         let front = self.words(self.clause.front.clone());

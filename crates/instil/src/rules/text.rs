@@ -189,6 +189,11 @@ impl<'a> Text<'a> {
         self.names.contains(lower) && !self.small.contains(lower)
     }
 
+    /// Whether a word is seen small in the passage.
+    pub(super) fn is_small(&self, lower: &str) -> bool {
+        self.small.contains(lower)
+    }
+
     /// The sentences that are clean.
     pub(super) fn clean(&self) -> impl Iterator<Item = &Sentence> {
         self.sentences.iter().filter(|sentence| sentence.clean)

@@ -241,6 +241,10 @@ fn name(text: &Text, tokens: &[Token], at: usize) -> Option<(Kind, Range<usize>)
     if !starts(&tokens[at]) {
         return None;
     }
+    // "type II", "Section B".
+    if at > 0 && tokens[at - 1].class.any(Class::LABEL) || tokens[at].is("ii") || tokens[at].is("iii") {
+        return None;
+    }
     if at == 0 && !text.is_name(&tokens[0].lower) {
         return None;
     }
@@ -355,6 +359,9 @@ pub(super) fn is_adjective(token: &Token) -> bool {
         "al", "ive", "ous", "ic", "able", "ible", "ful", "less", "ary", "ant", "ent", "ical", "ish", "est",
         "ar",
     ];
+    if token.class.any(Class::ADJ) {
+        return true;
+    }
     let ending = |ending: &&str| token.lower.ends_with(*ending);
     token.lower.len() > 4 && ENDINGS.iter().any(|it| ending(it)) && !token.class.any(Class::NOUN_ENDING)
 }

@@ -29,7 +29,7 @@ pub(super) fn drafts(source: &Source<'_>, chance: &Chance, most: usize) -> Vec<D
     let picked = chance.pick(&all, most, |question| Traits {
         sentence: question.sentence,
         form: question.form,
-        bias: bias(question.form),
+        bias: bias(question.form) + u32::from(question.text.len() > 220),
         text: question.text.clone(),
     });
     let word = |(i, question): (usize, &&Question)| {

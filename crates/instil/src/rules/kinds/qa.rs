@@ -40,6 +40,20 @@ pub(super) fn drafts(source: &Source<'_>, chance: &Chance, most: usize) -> Vec<D
         items.extend(condition(text, sentence));
         items.extend(about(text, sentence));
     }
+    // A question that is to be denied is answered with the sentence that says how it is.
+    for statement in
+        source.statements().iter().filter(|statement| matches!(statement.form, "altered" | "opposite"))
+    {
+        if let Some(question) = &statement.question {
+            let answer = format!("No. {}", statement.base);
+            items.push(Item {
+                question: question.clone(),
+                answer,
+                sentence: statement.sentence,
+                form: "denied",
+            });
+        }
+    }
     let picked = chance.pick(&items, most, |item| Traits {
         sentence: item.sentence,
         form: item.form,
@@ -123,7 +137,7 @@ fn condition(text: &Text<'_>, sentence: &Sentence) -> Option<Item> {
     let whole = condition.iter().any(|token| token.class.any(Class::AUX | Class::FINITE));
     let answer = format!("{}.", capitalised(&text.words(main)));
     (whole && !occurs(&lead, &answer)).then(|| Item {
-        question: format!("What does the text say for the case that {lead}?"),
+        question: format!("According to the text, what applies if {lead}?"),
         answer,
         sentence: sentence.index,
         form: "condition",
@@ -137,7 +151,12 @@ fn about(text: &Text<'_>, sentence: &Sentence) -> Option<Item> {
     }
     let subject = sentence.clause.as_ref().map_or(0..0, |clause| clause.subject.clone());
     let topical = |kind: &Kind, at: &std::ops::Range<usize>| match kind {
-        Kind::Name => at.len() > 1 || subject.contains(&at.start),
+        Kind::Name => {
+            let before = at.start.checked_sub(1).map(|i| &sentence.tokens[i]);
+            let party = sentence.tokens[at.end - 1].class.any(Class::PARTY);
+            let aside = before.is_some_and(|token| token.class.any(Class::PREP | Class::CONJ));
+            !party && (subject.contains(&at.start) || at.len() > 1 && !aside)
+        }
         Kind::Phrase | Kind::Quoted => subject.contains(&at.start),
         _ => false,
     };
@@ -145,6 +164,9 @@ fn about(text: &Text<'_>, sentence: &Sentence) -> Option<Item> {
     let topic = topics.find(|value| text.occurrences(&value.text) == 1)?;
     let before = &sentence.tokens[topic.tokens.start.checked_sub(1)?];
     let article = if before.is("the") { "the " } else { "" };
+    if before.word && !before.class.any(Class::CLOSED) {
+        return None;
+    }
     let bare_singular = before.is("a") || before.is("an");
     let words = &topic.text;
     let phrase =

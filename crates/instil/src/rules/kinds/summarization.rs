@@ -71,7 +71,10 @@ pub(super) fn drafts(source: &Source<'_>, chance: &Chance, most: usize) -> Vec<D
 /// Whether the sentence states something, rather than setting a condition or giving an example.
 fn is_claim(sentence: &Sentence) -> bool {
     let first = sentence.tokens[0].lower.as_str();
-    !matches!(first, "if" | "when" | "i") && sentence.tokens.len() >= 8
+    // "the 4(th) year" would lose a part of a word with its brackets.
+    let glued =
+        sentence.tokens.windows(2).any(|pair| pair[1].is("(") && pair[0].span.end == pair[1].span.start);
+    !glued && !matches!(first, "if" | "when" | "i" | "to" | "you") && sentence.tokens.len() >= 8
 }
 
 /// How much of what the passage repeats is in the sentence, for its length; early sentences count a little more.
@@ -93,7 +96,8 @@ fn centrality(text: &Text<'_>, sentence: &Sentence) -> f64 {
     } else {
         1.0
     };
-    (shared + 0.5) / words.sqrt() * early
+    let certain = if sentence.clause.is_some() { 1.4 } else { 1.0 };
+    (shared + 0.5) / words.sqrt() * early * certain
 }
 
 /// The sentence without what stands in brackets and without clauses that can be left away.

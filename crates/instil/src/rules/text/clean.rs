@@ -138,7 +138,9 @@ fn glued_heading(tokens: &[Token]) -> usize {
 pub(super) fn is_clean(text: &str, tokens: &[Token]) -> bool {
     let words = tokens.iter().filter(|token| token.word).count();
     let Some(first) = tokens.first() else { return false };
-    if !WORDS.contains(&words) || !(first.capital || first.digit) || text.len() > 400 {
+    let opens_with_term =
+        matches!(first.lower.as_str(), "“" | "\"") && tokens.get(1).is_some_and(|token| token.capital);
+    if !WORDS.contains(&words) || !(first.capital || first.digit || opens_with_term) || text.len() > 400 {
         return false;
     }
     if text.contains(ODD)
@@ -168,7 +170,11 @@ pub(super) fn is_clean(text: &str, tokens: &[Token]) -> bool {
     }
     let cites = tokens.windows(2).any(|pair| pair[0].is("et") && pair[1].is("al"))
         || tokens.iter().any(|token| token.class.any(Class::CITE));
-    let imperative = first.class.any(Class::V_BASE) && !first.class.any(Class::V_NOUN | Class::NOUN);
+    let commanded =
+        tokens.get(1).is_some_and(|next| next.class.any(Class::DET | Class::POSS | Class::REL | Class::PRON));
+    let imperative =
+        first.class.any(Class::V_BASE) && (commanded || !first.class.any(Class::V_NOUN | Class::NOUN));
+    let numbered = first.digit && first.lower.contains('.');
     let click = tokens.iter().take(2).any(|token| matches!(token.lower.as_str(), "click" | "see" | "please"));
     // "149. on correlation" is an index, "that: a" and "; b" are torn from a list.
     let index = tokens.windows(2).any(|pair| pair[0].is(".") && pair[1].word && !pair[1].capital);
@@ -177,7 +183,7 @@ pub(super) fn is_clean(text: &str, tokens: &[Token]) -> bool {
         && tokens[tokens.len() - 1].lower.len() <= 2
         && !tokens[tokens.len() - 1].is(")")
         && tokens[tokens.len() - 2].is(";") | tokens[tokens.len() - 2].is(":");
-    !index && !torn && !cites && !imperative && !click && balanced(text) && has_verb(tokens)
+    !index && !torn && !cites && !numbered && !imperative && !click && balanced(text) && has_verb(tokens)
 }
 
 /// Whether a small word stands capitalised after an ordinary word: two sentences, or a heading and one.
@@ -241,7 +247,7 @@ pub(super) fn is_alone(tokens: &[Token]) -> bool {
     if first.class.any(Class::STARTER) && !(first.class.any(Class::THIS) && own(1)) {
         return false;
     }
-    if first.class.any(Class::SUB) && !first.is("if") {
+    if first.is("to") || first.class.any(Class::SUB) && !first.is("if") {
         return false;
     }
     let points_back = |(at, token): (usize, &Token)| match token.lower.as_str() {
