@@ -1,6 +1,6 @@
 //! The `instil` program: flags, environment, colours and exit codes. It decides nothing about data.
 //!
-//! Arguments are typed ([`args`]), then settled ([`settings`]), then used ([`commands`]).
+//! Arguments are typed (`args`), then settled (`settings`), then used (`commands`).
 
 mod args;
 mod commands;

@@ -1,8 +1,8 @@
 //! Completions to instruction and response. Pure: the same text gives the same result, and no text
 //! is a failure of the program.
 //!
-//! [`reference`] is the published library's post-processing, byte for byte. [`bonito`] is ours: it
-//! understands what [`reference`] lets through broken, and names what it can't use. [`answer`] reads
+//! [`reference()`] is the published library's post-processing, byte for byte. [`bonito`] is ours: it
+//! understands what [`reference()`] lets through broken, and names what it can't use. [`answer`] reads
 //! what an ordinary instruction model was asked for, a JSON object.
 
 use std::sync::LazyLock;

@@ -1,8 +1,8 @@
 //! Task data from the text itself, by programs: no model, offline, answers right by construction.
 //!
-//! [`text`] analyses a passage once: sentences, words, values, clauses. [`question`] and [`statement`]
+//! `text` analyses a passage once: sentences, words, values, clauses. `question` and `statement`
 //! turn its sentences into questions with answers and statements of known truth. Each file of
-//! [`kinds`] words these as tasks of one [`TaskKind`]. What is not certain is left alone: a generator
+//! `kinds` words these as tasks of one [`TaskKind`]. What is not certain is left alone: a generator
 //! that says nothing costs a row, one that says something wrong costs the reader's trust.
 
 mod clause;

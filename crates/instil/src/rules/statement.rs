@@ -144,7 +144,7 @@ impl Maker<'_, '_> {
             _ => None,
         };
         if let Some(verb) =
-            reworded.filter(|_| !rest_tokens[0].class.any(Class::ADV) && !(self.clause.quantified && not))
+            reworded.filter(|_| !(rest_tokens[0].class.any(Class::ADV) || self.clause.quantified && not))
         {
             self.add(found, self.say(&verb, &after), None, Truth::Follows, "reworded");
         }
@@ -532,11 +532,13 @@ impl Maker<'_, '_> {
             matches!(pair[0].lower.as_str(), "thought" | "believed" | "suspected" | "considered")
                 && pair[1].is("to")
         });
-        if let (Some(0), "is" | "are", Some(be)) = (thought, self.verb(), short_tokens.get(2)) {
-            if be.is("be") && short_tokens.len() > 4 && !self.decided_elsewhere() {
-                let rest = self.words(clause.short.start + 3..clause.short.end);
-                self.add(found, self.say(self.verb(), &rest), None, Truth::Open, "made certain");
-            }
+        if let (Some(0), "is" | "are", Some(be)) = (thought, self.verb(), short_tokens.get(2))
+            && be.is("be")
+            && short_tokens.len() > 4
+            && !self.decided_elsewhere()
+        {
+            let rest = self.words(clause.short.start + 3..clause.short.end);
+            self.add(found, self.say(self.verb(), &rest), None, Truth::Open, "made certain");
         }
     }
 

@@ -363,5 +363,5 @@ pub(super) fn is_adjective(token: &Token) -> bool {
         return true;
     }
     let ending = |ending: &&str| token.lower.ends_with(*ending);
-    token.lower.len() > 4 && ENDINGS.iter().any(|it| ending(it)) && !token.class.any(Class::NOUN_ENDING)
+    token.lower.len() > 4 && ENDINGS.iter().any(ending) && !token.class.any(Class::NOUN_ENDING)
 }

@@ -39,7 +39,7 @@ pub(super) fn drafts(source: &Source<'_>, chance: &Chance, most: usize) -> Vec<D
     let mut left = open.into_iter();
     let word = |(i, statement): (usize, &Statement)| {
         let (wording, labels) = WORDINGS[chance.wording(i, WORDINGS.len())];
-        let swap = statement.truth == Truth::Conflicts && chance.draw(&format!("open {i}")) % 2 == 0;
+        let swap = statement.truth == Truth::Conflicts && chance.draw(&format!("open {i}")).is_multiple_of(2);
         let statement = if swap { left.next().unwrap_or(statement) } else { statement };
         draft(
             wording,

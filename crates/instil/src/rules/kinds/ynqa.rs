@@ -40,7 +40,8 @@ pub(super) fn drafts(source: &Source<'_>, chance: &Chance, most: usize) -> Vec<D
         source.statements().iter().filter(|statement| statement.truth != Truth::Open).collect();
     let picked = balanced(chance, &decided, most, &[Truth::Follows, Truth::Conflicts]);
     let word = |(i, statement): (usize, &Statement)| {
-        let asked = statement.question.as_ref().filter(|_| chance.draw(&format!("quoted {i}")) % 4 != 0);
+        let asked =
+            statement.question.as_ref().filter(|_| !chance.draw(&format!("quoted {i}")).is_multiple_of(4));
         let wordings = if asked.is_some() { ASKED } else { QUOTED };
         let (wording, labels) = wordings[chance.wording(i, wordings.len())];
         let label = labels[usize::from(statement.truth == Truth::Conflicts)];
