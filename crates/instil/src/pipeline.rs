@@ -13,7 +13,7 @@ use crate::chunk::Chunker;
 use crate::error::Result;
 use crate::journal::{self, Journal};
 use crate::ledger::Ledger;
-use crate::lm::{Completion, Event, LanguageModel, Next, Outcome, Request, Sampling, Session};
+use crate::lm::{Completion, Event, LanguageModel, Next, Outcome, Request, Sampling};
 use crate::parse::{self, Asked, Parsed};
 use crate::prompt::Style;
 use crate::record::{Document, Example, Passage, Provenance, Role, Turn};
@@ -108,10 +108,16 @@ pub fn generate(
     let mut line = Line::default();
     let mut exhausted = false;
     loop {
-        while !exhausted && session.room() > 0 && line.slots.len() < WINDOW {
-            match documents.next() {
-                None => exhausted = true,
-                Some(read) => line.enter(road, read, &mut ledger, session.as_mut()),
+        while session.room() > 0 && line.slots.len() < WINDOW {
+            if let Some(passage) = line.cut.pop_front() {
+                session.submit(line.prompt(road, passage, &mut ledger));
+            } else if exhausted {
+                break;
+            } else {
+                match documents.next() {
+                    None => exhausted = true,
+                    Some(read) => line.enter(road, read, &mut ledger),
+                }
             }
         }
         while let Some(slot) = line.leave() {
@@ -126,7 +132,7 @@ pub fn generate(
         }
         match session.next()? {
             Next::Event(event) => line.arrive(event),
-            Next::Idle if exhausted && line.slots.is_empty() => return Ok((ledger, Ended::Whole)),
+            Next::Idle if exhausted && line.is_empty() => return Ok((ledger, Ended::Whole)),
             Next::Idle | Next::Waiting => {}
         }
     }
@@ -135,6 +141,8 @@ pub fn generate(
 /// Documents under way, in their order.
 #[derive(Default)]
 struct Line {
+    /// What is left of the document read last: a book is many passages, and is asked for as there is room.
+    cut: VecDeque<Passage>,
     slots: VecDeque<Slot>,
     /// How many slots have left: the number of the first one still there.
     left: u64,
@@ -160,14 +168,8 @@ struct Prompted {
 }
 
 impl Line {
-    /// Reads one thing: a reject takes its place in the line, a document is cut and prompted.
-    fn enter(
-        &mut self,
-        road: &Road,
-        read: Result<Document, Reject>,
-        ledger: &mut Ledger,
-        session: &mut dyn Session,
-    ) {
+    /// Reads one thing: a reject takes its place in the line, a document is cut.
+    fn enter(&mut self, road: &Road, read: Result<Document, Reject>, ledger: &mut Ledger) {
         ledger.enter(Stage::Read, 1);
         let document = match read {
             Ok(document) => document,
@@ -180,13 +182,18 @@ impl Line {
         ledger.leave(Stage::Read);
         let passages = road.chunker.chunk(&document);
         ledger.enter(Stage::Chunk, passages.len() as u64);
-        for passage in passages {
-            ledger.leave(Stage::Chunk);
-            session.submit(self.prompt(road, Arc::new(passage), ledger));
-        }
+        self.cut = passages.into();
     }
 
-    fn prompt(&mut self, road: &Road, passage: Arc<Passage>, ledger: &mut Ledger) -> Vec<Request> {
+    /// Whether everything that came in has left.
+    fn is_empty(&self) -> bool {
+        self.cut.is_empty() && self.slots.is_empty()
+    }
+
+    /// The requests for a passage, which takes its place in the line.
+    fn prompt(&mut self, road: &Road, passage: Passage, ledger: &mut Ledger) -> Vec<Request> {
+        let passage = Arc::new(passage);
+        ledger.leave(Stage::Chunk);
         ledger.enter(Stage::Prompt, road.kinds.len() as u64);
         let mut requests = Vec::with_capacity(road.kinds.len());
         let mut prompts = Vec::with_capacity(road.kinds.len());

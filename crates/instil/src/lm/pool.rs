@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::{Event, Next, Request, Session, TICK};
 use crate::error::Result;
@@ -29,8 +29,10 @@ impl Pool {
         F: Fn(Vec<Request>) -> Vec<Event> + Send + Sync + 'static,
     {
         let room = threads.get() * BATCHES_PER_THREAD;
-        let (jobs, todo) = bounded::<Vec<Request>>(room);
-        let (finished, done) = bounded(room);
+        // What bounds them is the caller, by `room`: a full channel would let caller and threads wait for
+        // each other.
+        let (jobs, todo) = unbounded::<Vec<Request>>();
+        let (finished, done) = unbounded();
         let answer = Arc::new(answer);
         for _ in 0..threads.get() {
             let (todo, finished, answer) = (todo.clone(), finished.clone(), Arc::clone(&answer));
@@ -50,7 +52,7 @@ impl Pool {
 
 impl Session for Pool {
     fn room(&self) -> usize {
-        self.room - self.batches_under_way
+        self.room.saturating_sub(self.batches_under_way)
     }
 
     fn submit(&mut self, requests: Vec<Request>) {

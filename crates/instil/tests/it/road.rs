@@ -99,3 +99,26 @@ fn a_call_that_fails_for_good_leaves_the_run_to_be_continued() {
     run(&straight, &whole, Existing::Same).unwrap();
     assert!(bytes(Path::new(&recipe.output)) == bytes(Path::new(&straight.output)));
 }
+
+/// A book is more passages than there is room for: once, the road and the threads of `rules` waited for
+/// each other for ever.
+#[test]
+fn a_document_of_many_passages_is_asked_for_as_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let sentence = |i| format!("Survey {i} of Lake Orrin was led by Ada Brandt in {}. ", 1900 + i % 100);
+    std::fs::write(folder.path().join("book.txt"), (0..6000).map(sentence).collect::<String>()).unwrap();
+    let recipe = instil::recipe::Generate {
+        input: vec![folder.path().join("book.txt").to_string_lossy().into_owned()],
+        output: folder.path().join("out").to_string_lossy().into_owned(),
+        chunk_chars: 200,
+        ..instil::recipe::Generate::default()
+    };
+    let rules = instil::rules::Rules::new(std::num::NonZeroUsize::new(2).unwrap());
+    let Done::Finished(report) = run(&recipe, &rules, Existing::Same).unwrap() else { panic!() };
+    assert!(report.ledger.stage(Stage::Chunk).out > 1000);
+    let scripted = crate::support::recipe(folder.path(), 0);
+    let scripted =
+        instil::recipe::Generate { input: recipe.input, output: scripted.output + "-2", ..scripted };
+    let Done::Finished(report) = run(&scripted, &model(1, 3), Existing::Same).unwrap() else { panic!() };
+    assert!(report.ledger.closes());
+}
