@@ -28,18 +28,14 @@ pub(super) fn gaps(text: &Text) -> Vec<Question> {
     let mut found = Vec::new();
     for sentence in text.clean().filter(|sentence| sentence.tokens.len() >= 9) {
         for value in &sentence.values {
-            if text.occurrences(&value.text) != 1 && !matches!(value.kind, Kind::Name | Kind::Count(_)) {
+            let words = &sentence.tokens[value.tokens.clone()];
+            let often = matches!(value.kind, Kind::Name | Kind::Count(_));
+            if !often && text.times(words) != 1 || repeats(&sentence.tokens, words) {
                 continue;
             }
-            let (start, end) = (
-                sentence.tokens[value.tokens.start].span.start,
-                sentence.tokens[value.tokens.end - 1].span.end,
-            );
+            let (start, end) = (words[0].span.start, words[words.len() - 1].span.end);
             let (before, after) =
                 (&text.text[sentence.core.start..start], &text.text[end..sentence.core.end]);
-            if occurs(before, &value.text) || occurs(after, &value.text) {
-                continue;
-            }
             let gapped = super::text::collapse(&format!("{before}{GAP}{after}."));
             found.push(Question {
                 text: gapped,
@@ -51,6 +47,12 @@ pub(super) fn gaps(text: &Text) -> Vec<Question> {
         }
     }
     found
+}
+
+/// Whether the words occur more than once in the sentence.
+fn repeats(tokens: &[Token], words: &[Token]) -> bool {
+    let same = |at: &[Token]| at.iter().zip(words).all(|(one, other)| one.lower == other.lower);
+    tokens.windows(words.len()).filter(|at| same(at)).count() > 1
 }
 
 fn gap_form(kind: &Kind) -> &'static str {

@@ -135,12 +135,26 @@ impl Maker<'_, '_> {
         let not = rest_tokens[0].is("not");
         let after =
             if not { self.words(self.clause.short.start + 1..self.clause.short.end) } else { short.clone() };
+        // "You may be asked" and "you may need surgery" permit nothing.
+        let state = matches!(
+            rest_tokens[0].lower.as_str(),
+            "be" | "have"
+                | "need"
+                | "experience"
+                | "notice"
+                | "find"
+                | "receive"
+                | "see"
+                | "feel"
+                | "lose"
+                | "wish"
+        );
         let reworded = match (verb.lower.as_str(), not) {
             ("shall", false) => Some(if agent { "must" } else { "will" }.to_owned()),
             ("must", false) if agent => Some(format!("{be} required to")),
             ("shall", true) => Some("must not".to_owned()),
             ("may" | "must", true) if agent => Some(format!("{be} not allowed to")),
-            ("may", false) if agent && self.party() => Some(format!("{be} allowed to")),
+            ("may", false) if agent && self.party() && !state => Some(format!("{be} allowed to")),
             _ => None,
         };
         if let Some(verb) =

@@ -168,7 +168,7 @@ fn first_drafts() {
         ),
         (
             TaskKind::Te,
-            "{{context}}\n\nDoes it follow from this text that \"Carriers of the gene are not allowed to donate blood because the enzyme is missing in them.\"? Yes or no? => Yes",
+            "{{context}}\n\nDoes this follow from the text above? \"Carriers of the gene are not allowed to donate blood because the enzyme is missing in them.\" Yes or no? => Yes",
         ),
         (
             TaskKind::Nli,

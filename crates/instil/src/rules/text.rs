@@ -141,6 +141,16 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// How often the words of these tokens occur in the passage, one after the other.
+    pub(super) fn times(&self, tokens: &[Token]) -> usize {
+        let mut phrase = String::from(" ");
+        for token in tokens.iter().filter(|token| token.word) {
+            phrase.push_str(&token.lower);
+            phrase.push(' ');
+        }
+        if phrase.len() < 3 { 0 } else { self.flat.matches(phrase.as_str()).count() }
+    }
+
     /// How often these words occur in the passage, one after the other.
     pub(super) fn occurrences(&self, phrase: &str) -> usize {
         let phrase = flat(phrase);

@@ -274,7 +274,7 @@ fn name(text: &Text, tokens: &[Token], at: usize) -> Option<(Kind, Range<usize>)
     let words = text.words(&tokens[at..end]);
     let acronym = words.chars().all(|c| c.is_uppercase() || c.is_ascii_digit());
     let opened = at > 0 && tokens[at - 1].class.any(Class::OPENER);
-    let defined = opened && !acronym && (end - at == 1 || text.occurrences(&words) > 1);
+    let defined = opened && !acronym && (end - at == 1 || text.times(&tokens[at..end]) > 1);
     let cut_off = at > 0 && tokens[at - 1].capital && !tokens[at - 1].class.any(Class::CLOSED);
     let suffix = matches!(
         words.as_str(),
@@ -350,7 +350,7 @@ fn phrase(text: &Text, tokens: &[Token], at: usize) -> Option<(Kind, Range<usize
                 || matches!(token.lower.as_str(), "," | "." | ";" | "(")
         }
     };
-    (closes && text.occurrences(&text.words(words)) == 1).then_some((Kind::Phrase, at..end))
+    (closes && text.times(words) == 1).then_some((Kind::Phrase, at..end))
 }
 
 /// Whether a word has the ending of an adjective, and so is a poor last word of a phrase.

@@ -6,7 +6,7 @@ use super::exqa::bias;
 use super::wording::draft;
 use super::{Chance, Draft, Source, Traits};
 use crate::rng::from_seed;
-use crate::rules::question::{GAP, Question, occurs};
+use crate::rules::question::{GAP, Question};
 use crate::rules::statement::{Statement, Truth};
 use crate::rules::text::{Text, flat};
 use crate::rules::value::{Kind, is_plural_noun};
@@ -165,17 +165,17 @@ fn others(text: &Text<'_>, question: &Question) -> Vec<String> {
         }
         None => return Vec::new(),
     }
-    let mut kept: Vec<String> = Vec::new();
+    // Everything is compared as words with a blank on either side.
+    let (answer, asked) = (flat(&question.answer), flat(&question.text.replace(GAP, " ")));
+    let mut kept: Vec<(String, String)> = Vec::new();
     for other in pool {
-        let clear = |known: &String| !occurs(known, &other) && !occurs(&other, known);
-        if clear(&question.answer)
-            && !occurs(&question.text.replace(GAP, " "), &other)
-            && kept.iter().all(clear)
-        {
-            kept.push(other);
+        let words = flat(&other);
+        let clear = |known: &str| !known.contains(&words) && !words.contains(known);
+        if clear(&answer) && !asked.contains(&words) && kept.iter().all(|(_, known)| clear(known)) {
+            kept.push((other, words));
         }
     }
-    kept
+    kept.into_iter().map(|(other, _)| other).collect()
 }
 
 fn same_kind(one: &Kind, other: &Kind) -> bool {

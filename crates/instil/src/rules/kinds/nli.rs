@@ -24,7 +24,7 @@ const WORDINGS: &[(&str, [&str; 3])] = &[
         ["entailment", "neutral", "contradiction"],
     ),
     (
-        "Suppose that all of this holds:\n\n{{context}}\n\nDoes it then hold that \"[statement]\"? Choose one:\n- yes\n- maybe\n- no",
+        "Suppose that all of this holds:\n\n{{context}}\n\nDoes this hold, too? \"[statement]\"\nChoose one:\n- yes\n- maybe\n- no",
         ["yes", "maybe", "no"],
     ),
     (

@@ -11,7 +11,7 @@ const WORDINGS: &[(&str, [&str; 2])] = &[
         "Text: {{context}}\n\nHypothesis: [statement]\n\nDoes the text entail the hypothesis? Answer \"entailment\" or \"not entailment\".",
         ["entailment", "not entailment"],
     ),
-    ("{{context}}\n\nDoes it follow from this text that \"[statement]\"? Yes or no?", ["Yes", "No"]),
+    ("{{context}}\n\nDoes this follow from the text above? \"[statement]\" Yes or no?", ["Yes", "No"]),
     (
         "Someone who has read only the following text claims: \"[statement]\"\n\n{{context}}\n\nDoes the text bear the claim out? Answer yes or no.",
         ["yes", "no"],
