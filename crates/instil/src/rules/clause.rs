@@ -212,6 +212,9 @@ fn lexical(tokens: &[Token], start: usize, at: usize) -> Option<Verb> {
         }
         return (irregular || object && !ditransitive).then_some(Verb::Lexical { aux: "did", base });
     }
+    // "higher mean costs": a base form is a verb right behind its plural subject.
+    let behind = is_plural_noun(before) || before.capital || !before.word || before.class.any(Class::PRON);
+    let plural = plural && behind;
     let sure = !token.class.any(Class::V_NOUN) || object;
     (plural && sure && (object || !next.class.any(Class::AUX))).then_some(Verb::Lexical { aux: "do", base })
 }

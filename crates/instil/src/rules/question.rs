@@ -225,6 +225,10 @@ impl Maker<'_, '_> {
             || head.digit
             || head.class.any(Class::PLACE)
             || super::words::is_common(&head.lower);
+        // "The institute's Seth Shostak".
+        if subject.windows(2).any(|pair| pair[0].lower.ends_with("'s") && pair[1].capital) {
+            return true;
+        }
         !subject[0].class.any(Class::OPENER) && head.capital && known(head) && !thing
     }
 

@@ -137,7 +137,7 @@ impl Maker<'_, '_> {
             if not { self.words(self.clause.short.start + 1..self.clause.short.end) } else { short.clone() };
         // "You may be asked" and "you may need surgery" permit nothing.
         let state = matches!(
-            rest_tokens[0].lower.as_str(),
+            rest_tokens[usize::from(not).min(rest_tokens.len() - 1)].lower.as_str(),
             "be" | "have"
                 | "need"
                 | "experience"
@@ -153,7 +153,7 @@ impl Maker<'_, '_> {
             ("shall", false) => Some(if agent { "must" } else { "will" }.to_owned()),
             ("must", false) if agent => Some(format!("{be} required to")),
             ("shall", true) => Some("must not".to_owned()),
-            ("may" | "must", true) if agent => Some(format!("{be} not allowed to")),
+            ("may" | "must", true) if agent && !state => Some(format!("{be} not allowed to")),
             ("may", false) if agent && self.party() && !state => Some(format!("{be} allowed to")),
             _ => None,
         };
@@ -451,7 +451,8 @@ impl Maker<'_, '_> {
                 next.is_none_or(|next| !next.word || next.class.any(Class::PREP | Class::CONJ | Class::SUB));
             let first =
                 at == clause.short.start || self.sentence.tokens[clause.short.start].class.any(Class::ADV);
-            if alone && first {
+            let idiom = next.is_some_and(|next| next.is("up") || next.is("down"));
+            if alone && first && !idiom {
                 let (start, end) = (self.words(clause.short.start..at), self.words(at + 1..clause.short.end));
                 let rest = tidy(super::text::collapse(&format!("{start} {other} {end}")).as_str());
                 self.add(found, self.say(&verb, &rest), self.ask(&rest), Truth::Conflicts, "opposite");
@@ -546,11 +547,8 @@ impl Maker<'_, '_> {
             matches!(pair[0].lower.as_str(), "thought" | "believed" | "suspected" | "considered")
                 && pair[1].is("to")
         });
-        if let (Some(0), "is" | "are", Some(be)) = (thought, self.verb(), short_tokens.get(2))
-            && be.is("be")
-            && short_tokens.len() > 4
-            && !self.decided_elsewhere()
-        {
+        let to_be = short_tokens.get(2).is_some_and(|be| be.is("be")) && short_tokens.len() > 4;
+        if thought == Some(0) && matches!(self.verb(), "is" | "are") && to_be && !self.decided_elsewhere() {
             let rest = self.words(clause.short.start + 3..clause.short.end);
             self.add(found, self.say(self.verb(), &rest), None, Truth::Open, "made certain");
         }
@@ -603,7 +601,11 @@ fn conditional(text: &Text, sentence: &Sentence, found: &mut Vec<Statement>) {
     let subject = text.words(&condition[clause.subject.clone()]);
     let rest = text.words(&condition[clause.short.clone()]);
     let participle = condition[clause.short.start].class.any(Class::V_PART)
-        && !condition[clause.short.start].class.any(Class::V_BASE);
+        && !condition[clause.short.start].class.any(Class::V_BASE)
+        && !matches!(
+            condition[clause.short.start].lower.as_str(),
+            "located" | "interested" | "concerned" | "based" | "required"
+        );
     let verb = match (participle, be) {
         (true, "is") => "has been",
         (true, _) => "have been",

@@ -275,7 +275,15 @@ fn name(text: &Text, tokens: &[Token], at: usize) -> Option<(Kind, Range<usize>)
     let acronym = words.chars().all(|c| c.is_uppercase() || c.is_ascii_digit());
     let opened = at > 0 && tokens[at - 1].class.any(Class::OPENER);
     let defined = opened && !acronym && (end - at == 1 || text.times(&tokens[at..end]) > 1);
-    let cut_off = at > 0 && tokens[at - 1].capital && !tokens[at - 1].class.any(Class::CLOSED);
+    let before = at.checked_sub(1).map(|i| &tokens[i]);
+    let cut_off = before.is_some_and(|before| before.capital && (at > 1 || !before.class.any(Class::CLOSED)))
+        // "Terms of Use", "University of Bristol".
+        || at > 1 && tokens[at - 1].is("of") && tokens[at - 2].capital;
+    let run_together = words
+        .as_bytes()
+        .windows(3)
+        .any(|at| at[0].is_ascii_lowercase() && at[1] == b'.' && at[2].is_ascii_uppercase());
+    let cut_off = cut_off || run_together;
     let suffix = matches!(
         words.as_str(),
         "LLC" | "Inc" | "Ltd" | "Corp" | "Co" | "PLC" | "AFP" | "Reuters" | "Jr" | "Department"

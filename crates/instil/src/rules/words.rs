@@ -254,7 +254,7 @@ pub(super) fn class_of(lower: &str) -> Class {
     {
         return Class::NUM;
     }
-    if lower.len() > 4 && lower.ends_with("ly") && !lower.ends_with("ily") {
+    if lower.len() > 4 && lower.ends_with("ly") && lower != "family" {
         return Class::ADV;
     }
     Class::default()

@@ -8,8 +8,9 @@ use super::{Chance, Draft, Source, Traits};
 use crate::rng::from_seed;
 use crate::rules::question::{GAP, Question};
 use crate::rules::statement::{Statement, Truth};
-use crate::rules::text::{Text, flat};
-use crate::rules::value::{Kind, is_plural_noun};
+use crate::rules::text::{Sentence, Text, flat};
+use crate::rules::value::{Kind, Value, is_plural_noun};
+use crate::rules::words::Class;
 
 /// The fewest and most options.
 const FEWEST: usize = 3;
@@ -134,12 +135,16 @@ fn word(i: usize, item: &Item, chance: &Chance) -> Draft {
 /// Wrong options: values of the same kind, or for a subject the subjects of other sentences.
 fn others(text: &Text<'_>, question: &Question) -> Vec<String> {
     let Some(own) = text.sentences.get(question.sentence) else { return Vec::new() };
+    let own_value = own.values.iter().find(|value| value.text == question.answer);
+    let own_article = own_value.and_then(|value| article(own, value));
     let mut pool: Vec<String> = Vec::new();
     match &question.kind {
         Some(kind) => {
             for sentence in text.clean() {
                 let alike = sentence.values.iter().filter(|value| {
-                    same_kind(kind, &value.kind) && shape(&value.text) == shape(&question.answer)
+                    same_kind(kind, &value.kind)
+                        && shape(&value.text) == shape(&question.answer)
+                        && (*kind != Kind::Phrase || article(sentence, value) == own_article)
                 });
                 pool.extend(alike.map(|value| value.text.clone()));
             }
@@ -156,9 +161,7 @@ fn others(text: &Text<'_>, question: &Question) -> Vec<String> {
                     continue;
                 };
                 let subject = &sentence.tokens[clause.subject.clone()];
-                if !subject[0].class.any(crate::rules::words::Class::PRON | crate::rules::words::Class::NUM)
-                    && !subject[0].digit
-                {
+                if !subject[0].class.any(Class::PRON | Class::NUM) && !subject[0].digit {
                     pool.push(text.words(subject));
                 }
             }
@@ -176,6 +179,12 @@ fn others(text: &Text<'_>, question: &Question) -> Vec<String> {
         }
     }
     kept.into_iter().map(|(other, _)| other).collect()
+}
+
+/// The article before a phrase: phrases that follow the same one can stand in each other's place.
+fn article<'s>(sentence: &'s Sentence, value: &Value) -> Option<&'s str> {
+    let before = &sentence.tokens[value.tokens.start.checked_sub(1)?];
+    before.class.any(Class::DET).then_some(before.lower.as_str())
 }
 
 fn same_kind(one: &Kind, other: &Kind) -> bool {

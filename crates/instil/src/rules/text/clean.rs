@@ -109,7 +109,9 @@ fn shouted_heading(tokens: &[Token]) -> usize {
     };
     let length = tokens.iter().take(14).take_while(|token| part(token)).count();
     let long = tokens[..length].iter().any(|token| token.shouted && token.lower.len() >= 5);
-    let begins = tokens.get(length).is_some_and(|token| token.capital && token.class.any(Class::CLOSED));
+    let several = tokens[..length].iter().filter(|token| token.shouted).count() >= 2;
+    let begins =
+        tokens.get(length).is_some_and(|token| token.capital && (several || token.class.any(Class::CLOSED)));
     if length > 0 && long && begins { length } else { 0 }
 }
 
