@@ -1,5 +1,9 @@
 //! Questions about a sentence that have one answer in it: gaps, and wh-questions where the rewriting is certain.
 
+mod gap;
+
+pub(super) use gap::{GAP, gaps};
+
 use super::clause::{self, Clause, Verb};
 use super::text::{Sentence, Text, Token, capitalised, flat};
 use super::value::{Kind, Value};
@@ -18,49 +22,6 @@ pub(super) struct Question {
     pub(super) sentence: usize,
     /// Which pattern made it; lists of drafts vary it.
     pub(super) form: &'static str,
-}
-
-/// What stands for the words that are left out.
-pub(super) const GAP: &str = "____";
-
-/// Sentences with a value left out.
-pub(super) fn gaps(text: &Text) -> Vec<Question> {
-    let mut found = Vec::new();
-    for sentence in text.clean().filter(|sentence| sentence.tokens.len() >= 9) {
-        for value in &sentence.values {
-            let words = &sentence.tokens[value.tokens.clone()];
-            let often = matches!(value.kind, Kind::Name | Kind::Count(_));
-            if !often && text.times(words) != 1 || repeats(&sentence.tokens, words) {
-                continue;
-            }
-            let (start, end) = (words[0].span.start, words[words.len() - 1].span.end);
-            let (before, after) =
-                (&text.text[sentence.core.start..start], &text.text[end..sentence.core.end]);
-            let gapped = super::text::collapse(&format!("{before}{GAP}{after}."));
-            found.push(Question {
-                text: gapped,
-                answer: value.text.clone(),
-                kind: Some(value.kind.clone()),
-                sentence: sentence.index,
-                form: gap_form(&value.kind),
-            });
-        }
-    }
-    found
-}
-
-/// Whether the words occur more than once in the sentence.
-fn repeats(tokens: &[Token], words: &[Token]) -> bool {
-    let same = |at: &[Token]| at.iter().zip(words).all(|(one, other)| one.lower == other.lower);
-    tokens.windows(words.len()).filter(|at| same(at)).count() > 1
-}
-
-fn gap_form(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Name => "gap-name",
-        Kind::Phrase | Kind::Quoted => "gap-phrase",
-        _ => "gap-number",
-    }
 }
 
 /// Whether the words of `phrase` occur in `text`, one after the other.
@@ -219,12 +180,12 @@ impl Maker<'_, '_> {
         let head = clause::head(subject);
         let known = |token: &Token| {
             self.text.is_name(&token.lower)
-                || !super::words::is_common(&token.lower) && !self.text.is_small(&token.lower)
+                || !crate::rules::words::is_common(&token.lower) && !self.text.is_small(&token.lower)
         };
         let thing = head.shouted
             || head.digit
             || head.class.any(Class::PLACE)
-            || super::words::is_common(&head.lower);
+            || crate::rules::words::is_common(&head.lower);
         // "The institute's Seth Shostak".
         if subject.windows(2).any(|pair| pair[0].lower.ends_with("'s") && pair[1].capital) {
             return true;
