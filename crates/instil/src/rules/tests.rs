@@ -160,7 +160,7 @@ fn first_drafts() {
         ),
         (
             TaskKind::Summarization,
-            "{{context}}\n\nSummarize the text above in one sentence. => Gaucher disease is caused by mutations in the GBA gene.",
+            "{{context}}\n\nSummarize the text above in one sentence. => Gaucher disease is a rare disorder that affects the liver and spleen.",
         ),
         (
             TaskKind::TextGen,
@@ -210,6 +210,8 @@ fn nothing_is_made_of_these() {
         "Similar cases were described by Smith et al in the year 1999 and later.",
         // Who or what is meant stands in another sentence.
         "This protein plays a critical role in the growth of the heart.",
+        "AAPs resulted in higher mean adjusted pharmacy costs than the others.",
+        "Terms and conditions of service apply to the use of these pages.",
         "The trick does not occur when he is half-asleep in his chair.",
         // Negation that may not reach what it should.
         "Tumours might be identified at surgery in several of the other patients.",

@@ -28,7 +28,7 @@ classes! {
     BE "be", BE2 "be2", HAVE "have", DO "do", MODAL "modal", NEG "neg", ADV "adv", NUM "num", ORD "ord",
     MONTH "month", WEEKDAY "weekday", UNIT "unit", MEASURE "measure", PERSON "person", TITLE "title",
     STARTER "starter", HEDGE "hedge", PLACE "place", VAGUE "vague", NOUN_ENDING "noun_ending", CITE "cite", SCOPE "scope", BOUND "bound", WEAK "weak",
-    PARTY "party", OWN "own", LEGAL "legal", TRAIL "trail", ANAPHOR "anaphor", ADJ "adj", LABEL "label",
+    PARTY "party", OWN "own", LEGAL "legal", TRAIL "trail", ANAPHOR "anaphor", ADJ "adj", TELLING "telling", LABEL "label",
 }
 
 impl Class {

@@ -3,7 +3,7 @@
 use super::wording::draft;
 use super::{Chance, Draft, Source, Traits};
 use crate::rules::text::{Sentence, Text, capitalised};
-use crate::rules::words::is_stop;
+use crate::rules::words::{Class, is_stop};
 
 const ONE: &[&str] = &[
     "{{context}}\n\nSummarize the text above in one sentence.",
@@ -96,6 +96,12 @@ fn centrality(text: &Text<'_>, sentence: &Sentence) -> f64 {
     } else {
         1.0
     };
+    let telling = sentence.tokens.iter().any(|token| token.class.any(Class::TELLING));
+    let defines = sentence.clause.as_ref().is_some_and(|clause| {
+        let rest = &sentence.tokens[clause.short.start];
+        sentence.tokens[clause.verb].is("is") && (rest.is("a") || rest.is("an"))
+    });
+    let early = if telling || defines { early * 1.4 } else { early };
     let certain = if sentence.clause.is_some() { 1.4 } else { 1.0 };
     (shared + 0.5) / words.sqrt() * early * certain
 }

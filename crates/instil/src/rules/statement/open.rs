@@ -27,6 +27,7 @@ impl Maker<'_, '_> {
             && subject.len() > 1
             && subject[1].word
             && !subject[1].is("of")
+            && !subject[1].class.any(Class::VAGUE | Class::CLOSED)
             && plural
             && !self.decided_elsewhere()
         {

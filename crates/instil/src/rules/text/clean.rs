@@ -255,9 +255,8 @@ pub(super) fn is_alone(tokens: &[Token]) -> bool {
     let points_back = |(at, token): (usize, &Token)| match token.lower.as_str() {
         "former" | "latter" | "aforesaid" | "aforementioned" | "thereof" | "above-mentioned"
         | "following" | "foregoing" => true,
-        "these" | "those" | "this" => {
-            !own(at + 1) && !tokens.get(at + 1).is_some_and(|next| next.class.any(Class::REL | Class::PREP))
-        }
+        "those" => !tokens.get(at + 1).is_some_and(|next| next.class.any(Class::REL | Class::PREP)),
+        "these" | "this" => !own(at + 1),
         "such" => at < 8 && !tokens.get(at + 1).is_some_and(|next| next.is("as")),
         _ => false,
     };
