@@ -205,6 +205,7 @@ fn nothing_is_made_of_these() {
         "To assess and compare the value of two kinds of transplantation.",
         "On simultaneous changes in the forms of life throughout the world.",
         "Plan what to do the day before your quit date.",
+        "Signs Alopecia 90% Pustule 90% The project has collected information on the signs.",
         "Affinities: of extinct species, 329. of organic beings, 411.",
         "The Buyer is ____________ and the Seller is _____________ of London.",
         "Similar cases were described by Smith et al in the year 1999 and later.",

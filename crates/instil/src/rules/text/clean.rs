@@ -193,7 +193,9 @@ fn glued(tokens: &[Token]) -> bool {
     tokens.windows(2).any(|pair| {
         let capital = pair[1].capital && !pair[1].is("i") && !pair[1].class.any(Class::MONTH);
         let small = pair[1].class.any(Class::CLOSED) && !pair[1].lower.ends_with("ly");
-        pair[0].word && capital && small
+        // "Alopecia 90% Pustule 90%" is a table on one line.
+        let table = pair[0].is("%") && pair[1].capital && pair[1].word;
+        table || pair[0].word && capital && small
     })
 }
 
