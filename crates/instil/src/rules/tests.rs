@@ -1,8 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::lm::Next;
-use crate::lm::{Constraint, Sampling};
+use crate::lm::{Constraint, Next, Sampling};
 use kinds::Draft;
 use question::{gaps, questions};
 use statement::{Truth, statements};
