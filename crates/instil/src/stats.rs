@@ -13,7 +13,7 @@ use crate::run::Report;
 use crate::sink::Layout;
 
 /// More different responses than this are no set of labels.
-const MOST_LABELS: usize = 12;
+const MOST_LABELS: usize = 24;
 /// A longer response is no label.
 const LONGEST_LABEL: usize = 40;
 /// How many openings are given.

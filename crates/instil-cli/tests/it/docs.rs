@@ -125,15 +125,15 @@ fn the_rows_that_the_readme_shows_are_rows_of_its_command() {
         .collect();
     assert_eq!(rows.len(), 10, "the README shows ten rows");
     let place = Place::with_examples();
-    let made = objects(&place.ok(&["generate", "examples/", "-o", "-", "--format", "alpaca", "-q"]));
+    let made =
+        objects(&place.ok(&["generate", "examples/", "-o", "-", "--format", "prompt-completion", "-q"]));
     let squash = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     for row in rows {
-        let cells: Vec<String> =
-            row.trim_matches('|').split(" | ").map(|cell| squash(&cell.replace("<br>", " "))).collect();
+        let cells: Vec<String> = row.trim_matches('|').split(" | ").map(squash).collect();
         let [_, instruction, response] = cells.as_slice() else { panic!("{row}") };
         let found = made.iter().any(|made| {
-            squash(made["instruction"].as_str().unwrap()) == *instruction
-                && squash(made["output"].as_str().unwrap()) == *response
+            line_matches(instruction, &squash(made["prompt"].as_str().unwrap()))
+                && squash(made["completion"].as_str().unwrap()) == *response
         });
         assert!(found, "no such row is made any more: {row}");
     }
