@@ -16,4 +16,5 @@ P
 /usr/bin/time -f '%e %M' -o "$work/time" "$program" generate "$work/lines.jsonl.gz" -o "$work/out" --task exqa -q
 read -r seconds kilobytes < "$work/time"
 kept=$(python3 -c "import json,sys; print(json.load(open(sys.argv[1]))['rows'])" "$work/out/run/report.json")
-echo "$(date -u +%F) $(nproc) processors: $lines lines, $kept rows, ${seconds} s, $((lines * 100 / $(printf '%.0f' "${seconds}00") )) lines/s, peak $((kilobytes / 1024)) MiB"
+rate=$(python3 -c "print(round($lines / $seconds))")
+echo "$(date -u +%F), $(nproc) processors: $lines lines, $kept rows, $seconds s, $rate lines/s, peak $((kilobytes / 1024)) MiB"

@@ -172,6 +172,10 @@ pub(crate) struct How {
     #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<String>,
 
+    /// Write the output although calls failed for good; they are counted, and asked again the next time
+    #[arg(long)]
+    pub(crate) allow_errors: bool,
+
     /// Keep the run folder beside a single-file output
     #[arg(long)]
     pub(crate) keep_run: bool,
@@ -233,7 +237,7 @@ pub(crate) struct CheckArgs {
     /// A recipe
     pub(crate) file: PathBuf,
 
-    /// Print one JSON object
+    /// Print one JSON object a step
     #[arg(long)]
     pub(crate) json: bool,
 }

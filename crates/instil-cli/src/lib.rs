@@ -38,8 +38,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::List(args) => commands::list::run(args),
         Verb::Doctor(args) => commands::doctor::run(args),
     };
-    ExitCode::from(done.unwrap_or_else(|error| {
+    let code = done.unwrap_or_else(|error| {
         output::error(&error);
         exit::NOT_DONE
-    }))
+    });
+    ExitCode::from(if output::data_failed() { exit::NOT_DONE } else { code })
 }

@@ -4,14 +4,26 @@
 
 use std::error::Error as _;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use instil::Error;
 
-/// A line of data. A reader that has gone away is a success: the rest isn't printed.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// A line of data. A reader that has gone away is a success: nobody reads the rest. Anything else, such as
+/// a full disk, is remembered for [`data_failed`].
 pub(crate) fn data(line: &str) {
-    if writeln!(anstream::stdout(), "{line}").is_err() {
-        // The pipe is closed; what follows would fail alike, and nobody reads it.
+    if let Err(e) = writeln!(anstream::stdout(), "{line}")
+        && e.kind() != std::io::ErrorKind::BrokenPipe
+        && !FAILED.swap(true, Ordering::Relaxed)
+    {
+        error(&Error::output("failed to print to standard output").because(e));
     }
+}
+
+/// Whether a line of data could not be printed.
+pub(crate) fn data_failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
 }
 
 /// A line of talk.

@@ -17,18 +17,29 @@ const BAR_EVERY: Duration = Duration::from_millis(100);
 /// Between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
+/// How long a run may take to end in order after Ctrl-C.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Makes Ctrl-C end the run in order the first time, and at once the second.
+/// Makes Ctrl-C end the run in order the first time, and at once the second, or when that takes too long.
 ///
 /// # Errors
 /// When the handler can't be set.
 pub(crate) fn catch_interrupts() -> Result<()> {
+    #[expect(clippy::exit, reason = "what counts is in the journal, and any kill is survived")]
+    fn at_once() {
+        std::process::exit(exit::INTERRUPTED.into());
+    }
     let handler = || {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            #[expect(clippy::exit, reason = "the user asked twice; the journal has everything that counts")]
-            std::process::exit(exit::INTERRUPTED.into());
+            at_once();
         }
+        // A read from a terminal or a pipe may wait for ever, and hears of nothing.
+        std::thread::spawn(|| {
+            std::thread::sleep(PATIENCE);
+            at_once();
+        });
     };
     match ctrlc::set_handler(handler) {
         // A recipe of several steps sets it once.

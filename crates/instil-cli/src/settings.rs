@@ -78,6 +78,7 @@ pub(crate) fn how_over(step: &mut Generate, how: &How) {
         step.journal.clone_from(&how.journal);
     }
     step.keep_run |= how.keep_run;
+    step.allow_errors |= how.allow_errors;
     // The one environment variable that is a setting. With `rules` nothing may leave the machine.
     if step.endpoint.is_none() && step.replay.is_none() && step.model != "rules" {
         step.endpoint = env::get(env::OPENAI_BASE_URL);
@@ -93,11 +94,33 @@ pub(crate) fn threads(step: &Generate) -> NonZeroUsize {
 
 /// The generator that a settled step names.
 pub(crate) fn model(step: &Generate) -> Result<Box<dyn LanguageModel>> {
+    match &step.endpoint {
+        Some(endpoint) if step.replay.is_none() => {
+            Ok(Box::new(Endpoint::connect(endpoint_config(step, endpoint)?)?))
+        }
+        _ => offline_model(step),
+    }
+}
+
+/// Whether a step's generator is well named, as far as that can be said without calling anybody.
+pub(crate) fn check_model(step: &Generate) -> Result<()> {
+    match &step.endpoint {
+        Some(endpoint) if step.replay.is_none() => {
+            let is_url = endpoint.starts_with("http://") || endpoint.starts_with("https://");
+            if !is_url {
+                return Err(Error::usage(format!("endpoint `{endpoint}` is no URL"))
+                    .with_hint("it looks like `http://localhost:8000/v1`"));
+            }
+            endpoint_config(step, endpoint).map(|_| ())
+        }
+        _ => offline_model(step).map(|_| ()),
+    }
+}
+
+/// A generator that calls nobody: a recording or `rules`.
+fn offline_model(step: &Generate) -> Result<Box<dyn LanguageModel>> {
     if let Some(recording) = &step.replay {
         return Ok(Box::new(Replay::open(Path::new(recording))?));
-    }
-    if let Some(endpoint) = &step.endpoint {
-        return Ok(Box::new(Endpoint::connect(endpoint_config(step, endpoint)?)?));
     }
     if step.model != "rules" {
         return Err(Error::usage(format!("model `{}` needs an endpoint", step.model)).with_hint(format!(

@@ -2,8 +2,8 @@
 //!
 //! A call is known by everything that decides its answer: the model's identity, the input, the
 //! constraint, the sampling, the seed and the sample. So a killed run continues where it stopped, new
-//! documents or task kinds cost only themselves, and a changed check costs nothing. Answers are kept;
-//! failures and refusals are asked again.
+//! documents or task kinds cost only themselves, and a changed check costs nothing. Answers are kept.
+//! Failures and refusals are not: a run that is continued asks for them again.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use crate::lm::{Completion, Constraint, Event, Input, LanguageModel, Next, Outco
 
 /// The layout of the tables; a journal of another one is refused.
 const VERSION: i64 = 1;
+/// `inst`: what tells a journal from other SQLite files.
+const APPLICATION: i64 = 0x696e_7374;
 
 const TABLES: &str = "
     CREATE TABLE call (
@@ -54,23 +56,36 @@ impl Journal {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
         connection.busy_timeout(std::time::Duration::from_secs(30)).map_err(failed)?;
-        let version: i64 =
-            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-        match version {
-            0 => {
-                let begin = format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;");
-                connection.execute_batch(&begin).map_err(failed)?;
-            }
-            VERSION => {}
-            other => {
-                return Err(Error::output(format!(
-                    "journal `{}` has version {other}, and this instil writes {VERSION}",
-                    path.display()
-                ))
+        // Two runs may open one new journal at once: the version is read behind the lock.
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let version = number("user_version").map_err(failed)?;
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
+            .map_err(failed)?;
+        let is_ours = number("application_id").map_err(failed)? == APPLICATION;
+        if !is_ours && (version != 0 || tables > 0) || is_ours && version != VERSION {
+            let what =
+                if is_ours { format!("has version {version}") } else { "is no journal of instil".to_owned() };
+            return Err(Error::output(format!("`{}` {what}", path.display()))
                 .with_hint("move the file away to begin a new journal, or name another with --journal"));
-            }
         }
+        if !is_ours {
+            let pragmas = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
+            connection.execute_batch(&format!("{TABLES} {pragmas}")).map_err(failed)?;
+        }
+        connection.execute_batch("COMMIT").map_err(failed)?;
         Ok(Self { connection, path: path.to_owned() })
+    }
+
+    /// Whether nothing has been answered yet.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn is_empty(&self) -> Result<bool> {
+        self.connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM call)", [], |row| row.get(0)).map_err(
+            |e| Error::output(format!("failed to read journal `{}`", self.path.display())).because(e),
+        )
     }
 
     /// The name of one sample of a request to the model of this identity.
@@ -192,7 +207,8 @@ struct Remembering<'a> {
 }
 
 /// A request under way. Its samples are remembered together: an endpoint draws those of one call from
-/// one seed, so half of them would be completed differently after a kill.
+/// one seed, so half of them would be completed differently after a kill. Where some failed, the others
+/// are kept all the same, since they were paid for.
 struct Asked {
     keys: Vec<(u32, Key)>,
     events: Vec<Event>,

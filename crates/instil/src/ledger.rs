@@ -44,6 +44,8 @@ pub struct KindCount {
     pub kept: u64,
     /// Samples not used, by reason.
     pub rejects: BTreeMap<String, u64>,
+    /// Samples whose call failed and can be tried again.
+    pub errors: u64,
 }
 
 /// Tokens as the model counts them.
@@ -99,17 +101,19 @@ impl Ledger {
         self.stages[stage as usize].out += 1;
     }
 
-    /// Something was not used; with the kind it was asked for, from the time one was.
-    pub fn reject(&mut self, reason: Reason, kind: Option<TaskKind>, count: u64) {
-        *self.stages[reason.stage() as usize].rejects.entry(reason.word().to_owned()).or_default() += count;
-        if let Some(kind) = kind {
-            *self.kind(kind).rejects.entry(reason.word().to_owned()).or_default() += count;
+    /// Something was not used; with the kind it was asked for, from the time one was, and the samples
+    /// that this makes: a prompt that is too long is one prompt and all of its samples.
+    pub fn reject(&mut self, reason: Reason, asked: Option<(TaskKind, u64)>) {
+        *self.stages[reason.stage() as usize].rejects.entry(reason.word().to_owned()).or_default() += 1;
+        if let Some((kind, samples)) = asked {
+            *self.kind(kind).rejects.entry(reason.word().to_owned()).or_default() += samples;
         }
     }
 
     /// A call to the model failed for now.
-    pub fn error(&mut self) {
+    pub fn error(&mut self, kind: TaskKind) {
         self.stages[Stage::Generate as usize].errors += 1;
+        self.kind(kind).errors += 1;
     }
 
     /// Something was mended.

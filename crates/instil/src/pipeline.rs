@@ -174,7 +174,7 @@ impl Line {
         let document = match read {
             Ok(document) => document,
             Err(reject) => {
-                ledger.reject(reject.reason, None, 1);
+                ledger.reject(reject.reason, None);
                 self.slots.push_back(Slot::Reject(reject));
                 return;
             }
@@ -202,8 +202,8 @@ impl Line {
         for &kind in &road.kinds {
             let request = road.request(prompts.len() as u64, kind, &passage);
             if !road.fits(&request) {
-                ledger.reject(Reason::TooLong, Some(kind), 1);
-                ledger.kind(kind).expected += 1;
+                ledger.reject(Reason::TooLong, Some((kind, road.samples.into())));
+                ledger.kind(kind).expected += u64::from(road.samples);
                 too_long.push(Slot::Reject(reject(
                     Reason::TooLong,
                     &passage,
@@ -287,12 +287,12 @@ fn settle(
                     continue;
                 }
                 Settled::Failed => {
-                    ledger.error();
+                    ledger.error(kind);
                     continue;
                 }
                 Settled::Dropped(reason, raw) => (reason, raw),
             };
-            ledger.reject(reason, Some(kind), 1);
+            ledger.reject(reason, Some((kind, 1)));
             writer.reject(&reject(reason, passage, kind, Some(sample), raw.to_owned()))?;
         }
     }

@@ -111,6 +111,8 @@ pub struct Generate {
     /// A journal shared with other runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal: Option<String>,
+    /// Whether the output is written although calls failed for good.
+    pub allow_errors: bool,
     /// Whether the run folder beside a single file stays.
     pub keep_run: bool,
     /// Calls to the endpoint at once.
@@ -154,6 +156,7 @@ impl Default for Generate {
             license: None,
             max_drop: None,
             journal: None,
+            allow_errors: false,
             keep_run: false,
             concurrency: 32,
             timeout: 600,
@@ -163,8 +166,8 @@ impl Default for Generate {
 }
 
 /// Keys that say where and how fast, not what: two runs that differ in them make the same rows.
-const NOT_WHAT: [&str; 7] =
-    ["output", "max_drop", "journal", "keep_run", "concurrency", "timeout", "threads"];
+const NOT_WHAT: [&str; 8] =
+    ["output", "max_drop", "journal", "allow_errors", "keep_run", "concurrency", "timeout", "threads"];
 
 impl Generate {
     /// The kinds of task, in the order asked for, none twice.

@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::file::serialized_reader::SerializedFileReader as ParquetFile;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
@@ -25,7 +24,7 @@ pub fn of_file(path: &Path) -> Result<Box<dyn Iterator<Item = Result<Object>>>> 
     };
     if path.extension().is_some_and(|ending| ending == "parquet") {
         let file = File::open(path).map_err(|e| failed(e.into()))?;
-        let reader: ParquetFile<File> = SerializedFileReader::new(file).map_err(|e| failed(e.into()))?;
+        let reader = SerializedFileReader::new(file).map_err(|e| failed(e.into()))?;
         let groups = reader.num_row_groups();
         let rows = (0..groups).flat_map(move |group| {
             let rows = reader

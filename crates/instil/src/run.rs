@@ -4,6 +4,7 @@
 //! documents down the [road](crate::pipeline) and finishes the output.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -61,6 +62,9 @@ impl Plan {
             let what = if recipe.samples == 0 { "samples" } else { "shard_rows" };
             return Err(Error::usage(format!("{what} must be at least 1")));
         }
+        if recipe.max_drop.is_some_and(|most| !(0.0..=1.0).contains(&most)) {
+            return Err(Error::usage("max_drop must be a share from 0 to 1"));
+        }
         if recipe.reference && style == Style::Instruct {
             return Err(Error::usage("the published library has no `instruct` prompts")
                 .with_hint("leave out --reference or --prompt instruct"));
@@ -91,7 +95,14 @@ impl Plan {
         };
         road.chunker = chunker(recipe, &road, tokenizer)?;
         let mut files = source::resolve(&recipe.input)?;
-        files.retain(|file| !is_below(&file.path, layout.output()) && !is_below(&file.path, &layout.run()));
+        // `generate . -o out` must not read its own rows the second time.
+        let own: Vec<_> = [layout.output(), &layout.run()].iter().flat_map(fs::canonicalize).collect();
+        if !own.is_empty() {
+            files.retain(|file| {
+                let path = fs::canonicalize(&file.path);
+                !path.is_ok_and(|path| own.iter().any(|own| path.starts_with(own)))
+            });
+        }
         Ok(Self { files, road, format, layout })
     }
 
@@ -113,14 +124,6 @@ impl Plan {
             parts.push(format!("{} {} {modified}", file.name, file.bytes));
         }
         Some(crate::rng::hex_of(&parts.iter().map(String::as_str).collect::<Vec<_>>(), 32))
-    }
-}
-
-/// Whether a file is part of the output: `generate . -o out` must not read its own rows the second time.
-fn is_below(file: &Path, output: &Path) -> bool {
-    match (fs::canonicalize(file), fs::canonicalize(output)) {
-        (Ok(file), Ok(output)) => file.starts_with(output),
-        _ => false,
     }
 }
 
@@ -260,9 +263,7 @@ pub fn generate(
     let run = plan.layout.run();
     let run = run.as_path();
     let fingerprint = plan.fingerprint(model);
-    if let Some(report) = settle_existing(recipe, plan, existing, fingerprint.as_deref())? {
-        return Ok(Done::AlreadyFinished(report));
-    }
+    refuse_foreign(recipe, plan, existing)?;
 
     let failed = |what: &str, e: std::io::Error| {
         Error::output(format!("failed to write `{}`", run.join(what).display())).because(e).with_hint(
@@ -274,6 +275,10 @@ pub fn generate(
     if lock.try_lock().is_err() {
         return Err(Error::output(format!("another process is writing `{}`", recipe.output))
             .with_hint("wait for it, or name another output"));
+    }
+    // Only now, behind the lock, can it be said what is there and what is to go.
+    if let Some(report) = settle_existing(recipe, plan, existing, fingerprint.as_deref())? {
+        return Ok(Done::AlreadyFinished(report));
     }
     // A report that says `finished` must not outlive the rows it speaks of.
     match fs::remove_file(run.join("report.json")) {
@@ -303,10 +308,19 @@ pub fn generate(
     assert!(ledger.closes(), "the ledger doesn't close: {ledger:?}");
 
     let read = ledger.stage(Stage::Read);
-    if ended == Ended::Whole && read.r#in > 0 && read.out == 0 {
-        return Err(nothing_read(recipe, read));
+    if ended == Ended::Whole && read.out == 0 {
+        if let Some(id) = &recipe.document {
+            return Err(Error::input(format!(
+                "no document of `{}` has the id `{id}`",
+                recipe.input.join("`, `")
+            ))
+            .with_hint("`--dry-run` shows the ids of the first documents"));
+        }
+        if read.r#in > 0 {
+            return Err(nothing_read(recipe, read));
+        }
     }
-    let failures = ledger.stage(Stage::Generate).errors > 0;
+    let failures = ledger.stage(Stage::Generate).errors > 0 && !recipe.allow_errors;
     let mut report = Report {
         finished: ended == Ended::Whole && !failures,
         rows: ledger.kept(),
@@ -356,7 +370,12 @@ fn clear(layout: &Layout) -> Result<()> {
         }
         remove(&layout.output().join("README.md"))?;
     }
-    remove(&layout.run())
+    // The lock stays: it is what keeps a second process out while this one goes on.
+    let entries = fs::read_dir(layout.run()).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name() != "lock") {
+        remove(&entry.path())?;
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -372,38 +391,57 @@ fn remove(path: &Path) -> Result<()> {
 /// Writes a small file so that it is there whole or not at all.
 fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let partial = path.with_extension("partial");
-    fs::write(&partial, bytes)?;
+    let mut file = File::create(&partial)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
     fs::rename(&partial, path)
 }
 
-/// Decides about an output that is there; gives its report if there is nothing to do.
+/// What instil may have put into a run folder before its recipe.
+const BEFORE_THE_RECIPE: [&str; 4] = ["lock", "partial", "recipe.partial", "report.partial"];
+
+/// Refuses an output that holds what instil did not make.
+fn refuse_foreign(recipe: &Generate, plan: &Plan, existing: Existing) -> Result<()> {
+    let (output, run) = (plan.layout.output(), plan.layout.run());
+    if run.join("recipe.toml").exists() {
+        return Ok(());
+    }
+    if !plan.layout.is_folder() {
+        if output.exists() && existing != Existing::Overwrite {
+            return Err(Error::output(format!(
+                "`{}` is there already, and its run folder is not",
+                recipe.output
+            ))
+            .with_hint(
+                "--overwrite makes it anew; --keep-run keeps the run folder, so that a run can be continued",
+            ));
+        }
+        return Ok(());
+    }
+    // A first attempt that was stopped very early leaves a run folder without a recipe.
+    let names = |folder: &Path| -> Vec<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let is_ours = names(output).iter().all(|name| name == "run")
+        && names(&run).iter().all(|name| BEFORE_THE_RECIPE.contains(&name.as_str()));
+    if is_ours {
+        return Ok(());
+    }
+    Err(Error::output(format!("`{}` is there already, and no run of instil made it", recipe.output))
+        .with_hint("name another output: instil replaces only what it has made"))
+}
+
+/// Decides about a run that is there; gives its report if there is nothing to do.
 fn settle_existing(
     recipe: &Generate,
     plan: &Plan,
     existing: Existing,
     fingerprint: Option<&str>,
 ) -> Result<Option<Report>> {
-    let (output, run) = (Path::new(&recipe.output), plan.layout.run());
+    let run = plan.layout.run();
     let settled = run.join("recipe.toml");
     if !settled.exists() {
-        let holds_something = if !plan.layout.is_folder() {
-            output.exists()
-        } else {
-            fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some())
-        };
-        let may_replace = !plan.layout.is_folder() && existing == Existing::Overwrite;
-        if holds_something && !may_replace {
-            let hint = if !plan.layout.is_folder() {
-                "name another output, or add --overwrite"
-            } else {
-                "name another output: instil replaces only what it has made"
-            };
-            return Err(Error::output(format!(
-                "`{}` is there already, and no run of instil made it",
-                recipe.output
-            ))
-            .with_hint(hint));
-        }
         return Ok(None);
     }
     if existing == Existing::Overwrite {
@@ -415,17 +453,34 @@ fn settle_existing(
         _ => vec!["it has several steps".to_owned()],
     };
     if !differences.is_empty() {
-        if existing == Existing::Resume {
+        if existing == Existing::Resume || came_to_nothing(&plan.layout)? {
             return Ok(None);
         }
         return Err(Error::output(format!("`{}` was made by another recipe", recipe.output))
             .because(differences.join("; "))
             .with_hint("--resume takes it over and keeps its journal, --overwrite begins anew, or name another output"));
     }
-    let report = Report::read(&run)
-        .ok()
-        .filter(|report| report.finished && fingerprint.is_some() && report.inputs.as_deref() == fingerprint);
+    let rows_are_there = if plan.layout.is_folder() {
+        !plan.layout.data_files()?.is_empty() && !plan.layout.provenance_files()?.is_empty()
+    } else {
+        plan.layout.output().exists()
+    };
+    let report = Report::read(&run).ok().filter(|report| {
+        report.finished
+            && rows_are_there
+            && report.ledger.stage(Stage::Generate).errors == 0
+            && report.recipe_hash == recipe.hash()
+            && fingerprint.is_some()
+            && report.inputs.as_deref() == fingerprint
+    });
     Ok(report)
+}
+
+/// Whether a run left neither rows nor answers: a wrong key, a wrong column. Another recipe may take its place.
+fn came_to_nothing(layout: &Layout) -> Result<bool> {
+    let rows = if layout.is_folder() { !layout.data_files()?.is_empty() } else { layout.output().exists() };
+    let journal = layout.run().join("journal.sqlite");
+    Ok(!rows && (!journal.exists() || Journal::open(&journal)?.is_empty()?))
 }
 
 fn card(recipe: &Generate, plan: &Plan, report: &Report) -> Card {

@@ -18,6 +18,8 @@ const MOST_LABELS: usize = 24;
 const LONGEST_LABEL: usize = 40;
 /// How many openings are given.
 const OPENINGS: usize = 12;
+/// How many different openings are counted.
+const MOST_OPENINGS: usize = 200_000;
 /// How many words an opening has.
 const OPENING_WORDS: usize = 4;
 
@@ -77,7 +79,7 @@ pub struct Share {
 
 /// Reads a dataset folder, or a file of rows, and its run folder where that is there.
 ///
-/// Some 30 bytes a row are held in memory.
+/// Lengths and a hash of each row are held in memory, some 20 bytes a row.
 ///
 /// # Errors
 /// When nothing of instil's is there, or it can't be read.
@@ -122,7 +124,10 @@ pub fn of(dataset: &Path) -> Result<Stats> {
             let hash = crate::rng::seed_of(0, &[&prompt, &completion]);
             stats.duplicates += u64::from(!seen.insert(hash));
             for opening in openings_of(&prompt) {
-                *openings.entry(opening).or_default() += 1;
+                // What is common has been seen by then.
+                if openings.len() < MOST_OPENINGS || openings.contains_key(&opening) {
+                    *openings.entry(opening).or_default() += 1;
+                }
             }
             // Provenance stands in the order of the rows.
             if let Some(facts) = provenance.next() {

@@ -30,7 +30,7 @@ pub struct Trace {
     pub prompt: String,
     /// The model's text before it was parsed: from the journal, or from the model where asking it costs nothing.
     pub completion: Option<String>,
-    /// A command that makes this row again, and those of the same document and kind.
+    /// A command that makes this row again, and the others of its document.
     pub command: String,
 }
 
@@ -79,11 +79,18 @@ pub fn trace(
         .ok_or_else(|| changed(&format!("source `{source}` is gone")))?
         .clone();
     let path = file.path.display().to_string();
+    if path == "-" {
+        return Err(Error::input("the run read standard input, which can't be read again").with_hint(
+            "the row and its provenance are in the dataset; keep the text in a file to trace it",
+        ));
+    }
+    // Ids of documents come from the caller and may repeat; row numbers don't.
+    let row_number = provenance.get("row").and_then(Value::as_u64);
     let only_it = Plan { files: vec![file], ..Plan::of(&recipe)? };
     let document = only_it
         .documents(&recipe)?
         .filter_map(Result::ok)
-        .find(|document| document.id == document_id)
+        .find(|document| document.id == document_id && document.origin.row == row_number)
         .ok_or_else(|| changed(&format!("document `{document_id}` is not in `{path}` any more")))?;
     let passage = plan
         .road
@@ -106,7 +113,7 @@ pub fn trace(
             remembered(&path, text(&provenance, "model"), &request, sample)?
         }
     };
-    let command = command(&recipe, document_id, kind);
+    let command = command(&recipe, document_id);
     Ok(Trace { row, provenance, file: path, passage: passage.text, prompt, completion, command })
 }
 
@@ -187,11 +194,10 @@ fn remembered(path: &Path, identity: &str, request: &Request, sample: u32) -> Re
 }
 
 /// `instil generate` with the flags in which the recipe differs from the defaults.
-fn command(recipe: &Generate, document: &str, kind: TaskKind) -> String {
+fn command(recipe: &Generate, document: &str) -> String {
     let step = Generate {
         output: "-".to_owned(),
         document: Some(document.to_owned()),
-        task: vec![kind.short().to_owned()],
         limit: None,
         max_drop: None,
         shard_rows: Generate::default().shard_rows,
@@ -203,7 +209,7 @@ fn command(recipe: &Generate, document: &str, kind: TaskKind) -> String {
     let mut words = vec!["instil".to_owned(), "generate".to_owned()];
     words.extend(step.input.iter().map(|input| quoted(input)));
     for (key, value) in table(&step) {
-        if matches!(key.as_str(), "input" | "verb" | "keep_run" | "journal")
+        if matches!(key.as_str(), "input" | "verb" | "keep_run" | "journal" | "allow_errors" | "threads")
             || defaults.get(&key) == Some(&value)
         {
             continue;
@@ -246,8 +252,8 @@ mod tests {
             ..Generate::default()
         };
         assert_eq!(
-            command(&recipe, "d 1", TaskKind::Nli),
-            r"instil generate 'my notes/' --output - --task nli --reference --labels 'a,it'\''s' --document 'd 1' --seed 7"
+            command(&recipe, "d 1"),
+            r"instil generate 'my notes/' --output - --reference --labels 'a,it'\''s' --document 'd 1' --seed 7"
         );
     }
 }

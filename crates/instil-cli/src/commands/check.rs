@@ -1,6 +1,6 @@
 //! `check` and `--dry-run`: everything that can be known before anything is spent.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use indicatif::HumanCount;
 use instil::recipe::{Generate, Recipe};
@@ -24,15 +24,22 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
                 .with_hint("add `output = \"out\"`"));
         }
         // What an earlier step will have made can't be looked at yet.
+        let plain = |path: &str| {
+            Path::new(path).components().filter(|c| *c != Component::CurDir).collect::<PathBuf>()
+        };
         let later = step
             .input
             .iter()
-            .any(|input| made[..number - 1].iter().any(|output| Path::new(input).starts_with(output)));
+            .any(|input| made[..number - 1].iter().any(|output| plain(input).starts_with(plain(output))));
         if later && !step.input.iter().all(|input| Path::new(input).exists()) {
-            output::data(&format!(
-                "step {number} reads what an earlier step makes: {}",
-                step.input.join(" ")
-            ));
+            if args.json {
+                output::data(&json!({"recipe": step, "reads_what_an_earlier_step_makes": true}).to_string());
+            } else {
+                output::data(&format!(
+                    "step {number} reads what an earlier step makes: {}",
+                    step.input.join(" ")
+                ));
+            }
             continue;
         }
         show(&step, args.json)?;
@@ -42,10 +49,7 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
 
 /// Prints what a step would do.
 pub(crate) fn show(step: &Generate, as_json: bool) -> Result<u8> {
-    // Names of models, kinds and styles are looked up; a server isn't called.
-    if step.endpoint.is_none() {
-        settings::model(step)?;
-    }
+    settings::check_model(step)?;
     let look = look(step, PROMPTS)?;
     if as_json {
         let object = json!({

@@ -1,7 +1,6 @@
 //! `generate`: text to task data.
 
 use std::io::Write as _;
-use std::path::Path;
 
 use indicatif::HumanCount;
 use instil::ledger::Ledger;
@@ -33,49 +32,49 @@ pub(crate) fn run(args: GenerateArgs) -> Result<u8> {
 pub(crate) fn execute(mut step: Generate, how: &How) -> Result<u8> {
     settings::how_over(&mut step, how);
     if how.dry_run {
+        if step.output == "-" {
+            step.output = "rows.jsonl".to_owned();
+        }
         return super::check::show(&step, how.json);
     }
-    if step.output != "-" {
-        return to_path(&step, how);
+    if step.output == "-" {
+        return to_stdout(step, how);
     }
-    // The rows of standard output are made as those of a file, so that nothing half made is printed.
-    let folder = tempdir()?;
-    step.output = folder.path().join("rows.jsonl").to_string_lossy().into_owned();
-    let code = to_path(&step, how)?;
-    let failed = |e| Error::output("failed to print the rows").because(e);
-    if let Ok(mut rows) = std::fs::File::open(&step.output) {
-        match std::io::copy(&mut rows, &mut std::io::stdout()).and_then(|_| std::io::stdout().flush()) {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => return Err(failed(e)),
-            _ => {}
+    let shown = step.output.clone();
+    to_path(&step, &shown, how)
+}
+
+/// The rows of standard output are made as those of a file, so that nothing half made is printed. The
+/// folder is that of the recipe: an interrupted run is continued by the same command here too.
+fn to_stdout(mut step: Generate, how: &How) -> Result<u8> {
+    if how.json {
+        return Err(Error::usage("--json prints the report on standard output, where the rows go")
+            .with_hint("write the rows to a file with -o"));
+    }
+    let folder = std::env::temp_dir().join(format!("instil-{}", step.hash()));
+    let failed = |e| Error::output(format!("failed to use `{}`", folder.display())).because(e);
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    step.output = folder.join("rows.jsonl").to_string_lossy().into_owned();
+    // Rows that an earlier start made and could not print are made again.
+    step.keep_run = true;
+    let code = to_path(&step, "-", how)?;
+    if code > exit::LIMIT_MISSED {
+        return Ok(code);
+    }
+    let printed = std::fs::File::open(&step.output)
+        .and_then(|mut rows| std::io::copy(&mut rows, &mut std::io::stdout()))
+        .and_then(|_| std::io::stdout().flush());
+    std::fs::remove_dir_all(&folder).map_err(failed)?;
+    match printed {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::output("failed to print the rows").because(e))
         }
-    }
-    Ok(code)
-}
-
-fn tempdir() -> Result<TempDir> {
-    let path = std::env::temp_dir().join(format!("instil-{}", std::process::id()));
-    std::fs::create_dir_all(&path)
-        .map_err(|e| Error::output(format!("failed to make `{}`", path.display())).because(e))?;
-    Ok(TempDir(path))
-}
-
-/// A folder that is removed when it goes out of use.
-struct TempDir(std::path::PathBuf);
-
-impl TempDir {
-    fn path(&self) -> &Path {
-        &self.0
+        _ => Ok(code),
     }
 }
 
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        // What can't be removed is left to the system's own cleaning.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn to_path(step: &Generate, how: &How) -> Result<u8> {
+/// Runs a step; `shown` is what the user calls its output.
+fn to_path(step: &Generate, shown: &str, how: &How) -> Result<u8> {
     let plan = Plan::of(step)?;
     let model = settings::model(step)?;
     let existing = match (how.resume, how.overwrite) {
@@ -83,6 +82,11 @@ fn to_path(step: &Generate, how: &How) -> Result<u8> {
         (_, true) => Existing::Overwrite,
         _ => Existing::Same,
     };
+    if let Some(path) = &how.rejects {
+        // A path that can't be written is better known before the work than after it.
+        std::fs::File::create(path)
+            .map_err(|e| Error::output(format!("failed to write `{}`", path.display())).because(e))?;
+    }
     catch_interrupts()?;
     if how.verbose {
         for file in &plan.files {
@@ -112,13 +116,13 @@ fn to_path(step: &Generate, how: &How) -> Result<u8> {
         output::data(&serde_json::to_string(report).expect("a report is plain values"));
     }
     if !how.quiet {
-        say(step, how, &done, report, code);
+        say(step, shown, how, &done, report, code);
     }
     Ok(code)
 }
 
 /// What came of the run, on stderr.
-fn say(step: &Generate, how: &How, done: &Done, report: &Report, code: u8) {
+fn say(step: &Generate, shown: &str, how: &How, done: &Done, report: &Report, code: u8) {
     let ledger = &report.ledger;
     let read = ledger.stage(Stage::Read);
     if how.verbose || matches!(done, Done::Finished(_)) {
@@ -146,8 +150,12 @@ fn say(step: &Generate, how: &How, done: &Done, report: &Report, code: u8) {
     let rows = HumanCount(report.rows);
     match done {
         Done::Finished(_) => {
-            output::talk(&format!("{rows} rows in `{}`, {:.1} s", shown_output(step), report.seconds));
-            if report.rows == 0 {
+            output::talk(&format!("{rows} rows in `{}`, {:.1} s", shown, report.seconds));
+            let errors = failures(ledger);
+            if errors > 0 {
+                output::talk(&format!("{} calls failed for good and are left out", HumanCount(errors)));
+            }
+            if report.rows == 0 && read.out > 0 {
                 output::talk("no row was kept: `--rejects FILE` shows what came instead");
             }
             if step.model == "rules" && step.endpoint.is_none() && step.replay.is_none() {
@@ -157,7 +165,7 @@ fn say(step: &Generate, how: &How, done: &Done, report: &Report, code: u8) {
             }
         }
         Done::AlreadyFinished(_) => {
-            output::talk(&format!("`{}` is finished already: {rows} rows", shown_output(step)));
+            output::talk(&format!("`{}` is finished already: {rows} rows", shown));
         }
         Done::Interrupted(_) => output::talk("interrupted; the same command continues"),
         Done::Failed(_) => {
@@ -165,7 +173,7 @@ fn say(step: &Generate, how: &How, done: &Done, report: &Report, code: u8) {
             output::talk(&format!(
                 "{} calls failed for good, so `{}` is not written; the same command asks only for those again",
                 HumanCount(errors),
-                shown_output(step)
+                shown
             ));
         }
     }
@@ -175,16 +183,6 @@ fn say(step: &Generate, how: &How, done: &Done, report: &Report, code: u8) {
             100.0 * ledger.drop_share(),
             100.0 * step.max_drop.unwrap_or(1.0)
         ));
-    }
-}
-
-fn shown_output(step: &Generate) -> &str {
-    if step.output.starts_with(std::env::temp_dir().to_string_lossy().as_ref())
-        && step.output.ends_with("rows.jsonl")
-    {
-        "-"
-    } else {
-        &step.output
     }
 }
 

@@ -7,5 +7,6 @@ mod errors;
 mod generate;
 mod kill;
 mod recorded;
+mod regressions;
 mod support;
 mod server;

@@ -154,7 +154,10 @@ impl Card {
                 "- Sampling: temperature {temperature}, top-p {top_p}, at most {max_tokens} tokens"
             )?;
         }
-        writeln!(out, "- Again: `instil run run/recipe.toml`")?;
+        writeln!(
+            out,
+            "- Again: `instil run run/recipe.toml`, whose paths are meant from where it was run first"
+        )?;
         writeln!(
             out,
             "\nThe examples are synthetic: read some before you train on them. The licence of the source texts holds for\n\

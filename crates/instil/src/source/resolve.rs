@@ -110,8 +110,27 @@ fn resolve_folder(folder: &Path, name: &str, found: &mut Vec<Found>) -> Result<(
         entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
     };
     let mut inside = Vec::new();
-    for entry in WalkDir::new(folder).follow_links(true).into_iter().filter_entry(|entry| !is_hidden(entry)) {
+    let mut walk =
+        WalkDir::new(folder).follow_links(true).into_iter().filter_entry(|entry| !is_hidden(entry));
+    while let Some(entry) = walk.next() {
         match entry {
+            // Cards, ids and prompts are no source texts.
+            Ok(entry) if entry.file_type().is_dir() && is_output(entry.path()) => {
+                if entry.depth() == 0 {
+                    return Err(Error::input(format!(
+                        "`{}` is what instil made of other texts",
+                        folder.display()
+                    ))
+                    .with_hint(
+                        "to read rows of it, name the files: `FOLDER/data/*.parquet` and --text-column",
+                    ));
+                }
+                let kind =
+                    Kind::Unreadable("what instil made of other texts; name its files to read them".into());
+                let name = below(folder, name, entry.path());
+                inside.push(Found::new(name, entry.into_path(), kind, Packing::Plain, None));
+                walk.skip_current_dir();
+            }
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => inside.push(look_inside(folder, name, entry.into_path())),
             Err(error) if error.depth() == 0 => return Err(cant_open(folder).because(error)),
@@ -130,6 +149,12 @@ fn resolve_folder(folder: &Path, name: &str, found: &mut Vec<Found>) -> Result<(
     inside.sort_by(|a, b| a.file.name.cmp(&b.file.name));
     found.append(&mut inside);
     Ok(())
+}
+
+/// Whether a folder is a dataset of instil's, or the run folder beside a file of rows.
+fn is_output(folder: &Path) -> bool {
+    folder.join("run/recipe.toml").exists()
+        || folder.extension().is_some_and(|ending| ending == "run") && folder.join("recipe.toml").exists()
 }
 
 fn look_inside(folder: &Path, name: &str, path: PathBuf) -> Found {

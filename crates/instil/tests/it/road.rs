@@ -92,6 +92,11 @@ fn a_call_that_fails_for_good_leaves_the_run_to_be_continued() {
     assert!(report.ledger.closes() && report.ledger.stage(Stage::Generate).errors > 0);
     assert!(!Path::new(&recipe.output).join("data").exists(), "nothing half made is in its place");
 
+    // Unless the user wants what there is; the next start asks for the rest all the same.
+    let enough = instil::recipe::Generate { allow_errors: true, ..recipe.clone() };
+    let Done::Finished(report) = run(&enough, &failing, Existing::Same).unwrap() else { panic!() };
+    assert!(report.ledger.stage(Stage::Generate).errors > 0 && report.rows > 0);
+
     let whole = model(1, 8).journaled();
     assert!(matches!(run(&recipe, &whole, Existing::Same).unwrap(), Done::Finished(_)));
     let elsewhere = tempfile::tempdir().unwrap();
