@@ -293,6 +293,19 @@ fn a_session_answers_every_sample() {
     assert_eq!((&*rules.identity(), rules.capabilities().journaled), ("rules/1", false));
 }
 
+/// Once: "... is a condition that occurs when the adrenal glands."
+#[test]
+fn a_clause_is_not_cut_before_its_verb() {
+    let passage = "Familial deficiency is a condition that occurs when the adrenal glands, which are hormone-producing \
+        glands on top of each kidney, do not produce certain hormones. These hormones aid in immune function. \
+        Familial deficiency is caused by mutations in the MC2R gene. The MC2R gene provides instructions for a protein.";
+    for seed in 0..20 {
+        for draft in drafts(TaskKind::Summarization, passage, seed, 8) {
+            assert!(!draft.response.ends_with("adrenal glands."), "{}", draft.response);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -13,7 +13,9 @@ pub(super) fn short_end(tokens: &[Token], from: usize) -> usize {
             "(" | "“" => depth += 1,
             ")" | "”" => depth -= 1,
             ";" if depth == 0 && at >= from + 2 => return at,
-            "," if depth == 0 && at >= from + 2 && can_go(tokens, at) => return at,
+            "," if depth == 0 && at >= from + 2 && can_go(tokens, at) && !waits(&tokens[from..at]) => {
+                return at;
+            }
             _ => {}
         }
     }
@@ -38,6 +40,18 @@ fn can_go(tokens: &[Token], at: usize) -> bool {
     next.class.any(Class::TRAIL) || such_as || attribution || trailing || second_clause(next, after)
 }
 
+/// Whether a subordinate clause has begun whose verb is still to come: "when the glands, which ..., fail".
+fn waits(before: &[Token]) -> bool {
+    let begun = before.iter().rposition(|token| token.class.any(Class::REL | Class::SUB));
+    begun.is_some_and(|at| !before[at + 1..].iter().any(is_verb))
+}
+
+/// Whether a token is surely a finite verb.
+fn is_verb(token: &Token) -> bool {
+    token.class.any(Class::AUX)
+        || token.class.any(Class::V_S | Class::V_PAST) && !token.class.any(Class::V_NOUN | Class::V_PART)
+}
+
 /// Whether a conjunction begins another main clause: a subject, and its verb soon after.
 fn second_clause(conjunction: &Token, after: &[Token]) -> bool {
     if !matches!(conjunction.lower.as_str(), "and" | "but" | "so" | "yet") {
@@ -47,9 +61,7 @@ fn second_clause(conjunction: &Token, after: &[Token]) -> bool {
         if token.class.any(Class::REL | Class::SUB) || token.is(",") || token.is("to") {
             return false;
         }
-        let verb = token.class.any(Class::AUX)
-            || token.class.any(Class::V_S | Class::V_PAST) && !token.class.any(Class::V_NOUN | Class::V_PART);
-        if verb {
+        if is_verb(token) {
             return i > 0;
         }
     }
