@@ -9,6 +9,7 @@ pub mod exit;
 mod output;
 mod progress;
 mod settings;
+mod tables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

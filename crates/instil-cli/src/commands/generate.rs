@@ -11,7 +11,8 @@ use instil::{Error, Result};
 
 use crate::args::{GenerateArgs, How};
 use crate::progress::{Progress, catch_interrupts};
-use crate::{exit, output, settings};
+use crate::{exit, output, settings, tables};
+use tables::reasons;
 
 pub(crate) fn run(args: GenerateArgs) -> Result<u8> {
     let mut step = Generate { input: args.input, ..Generate::default() };
@@ -126,20 +127,7 @@ fn say(step: &Generate, shown: &str, how: &How, done: &Done, report: &Report, co
     let ledger = &report.ledger;
     let read = ledger.stage(Stage::Read);
     if how.verbose || matches!(done, Done::Finished(_)) {
-        let mut table = comfy_table::Table::new();
-        table.load_style(comfy_table::presets::NOTHING);
-        table.set_header(["task", "asked", "kept", "", "not used, by reason"]);
-        for (kind, count) in &ledger.kinds {
-            let share = format!("{:.0} %", 100.0 * count.kept as f64 / count.expected.max(1) as f64);
-            table.add_row([
-                kind.clone(),
-                HumanCount(count.expected).to_string(),
-                HumanCount(count.kept).to_string(),
-                share,
-                reasons(&count.rejects),
-            ]);
-        }
-        output::talk(&table.to_string());
+        output::talk(&tables::kinds(ledger).trim_fmt());
     }
     if !read.rejects.is_empty() {
         output::talk(&format!("not read: {}", reasons(&read.rejects)));
@@ -188,15 +176,4 @@ fn say(step: &Generate, shown: &str, how: &How, done: &Done, report: &Report, co
 
 fn failures(ledger: &Ledger) -> u64 {
     ledger.stage(Stage::Generate).errors
-}
-
-/// `3 no_pipe, 1 truncated`, the most frequent first.
-pub(crate) fn reasons(counts: &std::collections::BTreeMap<String, u64>) -> String {
-    let mut counts: Vec<_> = counts.iter().collect();
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    counts
-        .iter()
-        .map(|(word, count)| format!("{} {word}", HumanCount(**count)))
-        .collect::<Vec<_>>()
-        .join(", ")
 }

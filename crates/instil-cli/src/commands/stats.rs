@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 use indicatif::HumanCount;
 use instil::Result;
 use instil::stats::{Lengths, Share, Stats};
 
-use super::generate::reasons;
 use crate::args::StatsArgs;
+use crate::tables::{self, percent, reasons, table};
 use crate::{exit, output};
 
 /// A table of more sources than this is cut, and says so.
@@ -32,18 +32,7 @@ fn print(stats: &Stats) {
     ));
     if let Some(report) = &stats.report {
         heading("samples");
-        let mut table = table(&["task", "asked", "kept", "", "not used, by reason"]);
-        for (kind, count) in &report.ledger.kinds {
-            let share = percent(count.kept, count.expected);
-            table.add_row([
-                kind.clone(),
-                HumanCount(count.expected).to_string(),
-                HumanCount(count.kept).to_string(),
-                share,
-                reasons(&count.rejects),
-            ]);
-        }
-        show(&table);
+        show(&tables::kinds(&report.ledger));
         let unread: Vec<String> = report
             .ledger
             .stages
@@ -121,19 +110,8 @@ fn cell_total(share: Share) -> String {
     format!("{} ({})", HumanCount(total), percent(share.kept, total))
 }
 
-fn percent(part: u64, whole: u64) -> String {
-    format!("{:.0} %", 100.0 * part as f64 / whole.max(1) as f64)
-}
-
 fn heading(name: &str) {
     output::data(&format!("\n{name}"));
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(header);
-    table
 }
 
 fn show(table: &Table) {
