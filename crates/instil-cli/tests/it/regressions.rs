@@ -174,3 +174,17 @@ fn a_check_finds_what_the_run_would_refuse() {
         assert!(told.starts_with("exit 2") && told.contains(fault), "{told}");
     }
 }
+
+#[test]
+fn one_odd_table_does_not_stop_a_folder_whatever_its_name() {
+    for name in ["a.csv", "z.csv"] {
+        let place = Place::new();
+        std::fs::create_dir(place.path("notes")).unwrap();
+        place.write("notes/m.txt", NOTE);
+        place.write(&format!("notes/{name}"), "count,size\n1,2\n3,4\n");
+        let told = place.told(&["generate", "notes", "-o", "out"]);
+        assert!(told.starts_with("exit 0") && told.contains("not read: 2 missing_column"), "{told}");
+        let told = place.told(&["generate", &format!("notes/{name}"), "-o", "alone"]);
+        assert!(told.starts_with("exit 2") && told.contains("`count`, `size`"), "{told}");
+    }
+}

@@ -64,6 +64,8 @@ pub struct SourceFile {
     pub bytes: u64,
     /// When it was written, in nanoseconds since 1970, where that is known.
     pub modified: Option<i64>,
+    /// Whether it was found in a folder, rather than named by the user.
+    pub in_folder: bool,
 }
 
 /// The documents of one file, in order.
@@ -99,7 +101,8 @@ const PROBED_ROWS: usize = 1000;
 /// anew.
 ///
 /// # Errors
-/// When that row has no text column, or not the column that `options` names.
+/// When that row has no text column, or not the column that `options` names. A table without a text
+/// column that was found in a folder beside other files is passed over: its rows become rejects.
 pub fn open(files: Vec<SourceFile>, options: &Options) -> Result<Documents> {
     let mut documents = Documents {
         files: files.into_iter().map(|file| (file, None)).collect(),
@@ -110,19 +113,36 @@ pub fn open(files: Vec<SourceFile>, options: &Options) -> Result<Documents> {
         items: 0,
         read_bytes: Arc::default(),
     };
+    // One odd table among a folder's files is a matter of its rows; if there is nothing else to read,
+    // or the user said which column, it is a mistake.
+    let may_pass_over = options.text_column.is_none();
+    let mut first_fault = None;
+    let mut others = false;
     for (file, probed) in &mut documents.files {
         if !file.kind.is_table() && file.kind != Kind::Stream {
+            others |= !matches!(file.kind, Kind::Unreadable(_));
             continue;
         }
         let mut current = Current::open(file, options);
-        let settled = current.probe()?;
+        let settled = match current.probe() {
+            Ok(settled) => settled,
+            Err(fault) if may_pass_over && file.in_folder => {
+                first_fault.get_or_insert(fault);
+                false
+            }
+            Err(fault) => return Err(fault),
+        };
         // A pipe can't be opened a second time.
         if settled || file.bytes == 0 {
             *probed = Some(current);
         }
         if settled {
+            others = true;
             break;
         }
+    }
+    if let Some(fault) = first_fault.filter(|_| !others) {
+        return Err(fault);
     }
     Ok(documents)
 }

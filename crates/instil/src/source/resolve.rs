@@ -61,6 +61,7 @@ impl Found {
             packing: Packing::Plain,
             bytes: 0,
             modified: None,
+            in_folder: false,
         };
         Self { file, typed: "-".to_owned() }
     }
@@ -72,7 +73,8 @@ impl Found {
             .and_then(|since| i64::try_from(since.as_nanos()).ok());
         let typed = with_slashes(&path);
         let bytes = about.map_or(0, Metadata::len);
-        Self { file: SourceFile { name: name.into(), path, kind, packing, bytes, modified }, typed }
+        let file = SourceFile { name: name.into(), path, kind, packing, bytes, modified, in_folder: false };
+        Self { file, typed }
     }
 }
 
@@ -145,6 +147,9 @@ fn resolve_folder(folder: &Path, name: &str, found: &mut Vec<Found>) -> Result<(
     if inside.is_empty() {
         return Err(Error::input(format!("there is no file in the folder `{}`", folder.display()))
             .with_hint("hidden files are not read"));
+    }
+    for found in &mut inside {
+        found.file.in_folder = true;
     }
     inside.sort_by(|a, b| a.file.name.cmp(&b.file.name));
     found.append(&mut inside);
