@@ -127,3 +127,41 @@ fn a_document_of_many_passages_is_asked_for_as_there_is_room() {
     let Done::Finished(report) = run(&scripted, &model(1, 3), Existing::Same).unwrap() else { panic!() };
     assert!(report.ledger.closes());
 }
+
+/// The published code cuts the prompt's tail, `<|task|>`, off where a passage is too long (spec/bonito.md 1.5).
+#[test]
+fn no_passage_pushes_the_prompts_tail_out_of_the_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = folder.path().join("tokenizer.json");
+    std::fs::write(
+        &tokenizer,
+        r#"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+            "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+            "model": {"type": "WordLevel", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]"}}"#,
+    )
+    .unwrap();
+    let text: String = (0..400).map(|i| format!("Herd {i} holds {} cows, and more. ", i + 2)).collect();
+    std::fs::write(folder.path().join("long.txt"), text).unwrap();
+    let recipe = instil::recipe::Generate {
+        input: vec![folder.path().join("long.txt").to_string_lossy().into_owned()],
+        tokenizer: Some(tokenizer.to_string_lossy().into_owned()),
+        window: Some(120),
+        max_tokens: 40,
+        ..recipe(folder.path(), 0)
+    };
+    let counter = instil::chunk::load_tokenizer(&tokenizer).unwrap();
+    let model = Scripted::new(1, 8, move |request, sample| {
+        let prompt = request.input.text();
+        assert!(prompt.starts_with("<|tasktype|>\n") && prompt.ends_with("\n<|task|>\n"));
+        assert!(instil::chunk::count_tokens(&counter, &prompt) + 40 <= 120, "{prompt}");
+        said(request, sample)
+    });
+    let Done::Finished(report) = run(&recipe, &model, Existing::Same).unwrap() else { panic!() };
+    assert!(report.ledger.stage(Stage::Chunk).out > 40);
+    assert!(report.ledger.stage(Stage::Prompt).rejects.is_empty());
+
+    let narrow =
+        instil::recipe::Generate { window: Some(50), output: recipe.output.clone() + "-2", ..recipe };
+    let error = run(&narrow, &model, Existing::Same).unwrap_err();
+    assert!(error.to_string().contains("a window of 50 tokens has no room for a passage"), "{error}");
+}
