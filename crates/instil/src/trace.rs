@@ -62,7 +62,7 @@ pub fn trace(
         .ok_or_else(|| Error::input(format!("`{}` has no step", recipe_path.display())))?;
     let row = data_row(&layout, &id)?;
 
-    let plan = Plan::of(&recipe)?;
+    let mut plan = Plan::of(&recipe)?;
     let kind = TaskKind::parse(text(&provenance, "task"))?;
     let (document_id, source) = (text(&provenance, "document"), text(&provenance, "source"));
     let span = |name: &str| provenance.get(name).and_then(Value::as_u64).unwrap_or_default() as usize;
@@ -86,8 +86,8 @@ pub fn trace(
     }
     // Ids of documents come from the caller and may repeat; row numbers don't.
     let row_number = provenance.get("row").and_then(Value::as_u64);
-    let only_it = Plan { files: vec![file], ..Plan::of(&recipe)? };
-    let document = only_it
+    plan.files = vec![file];
+    let document = plan
         .documents(&recipe)?
         .filter_map(Result::ok)
         .find(|document| document.id == document_id && document.origin.row == row_number)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::plan::{Plan, TakeDocuments as _, only};
+use super::Plan;
 use crate::chunk;
 use crate::error::Result;
 use crate::recipe::Generate;
@@ -46,9 +46,7 @@ pub fn look(recipe: &Generate, prompts: usize) -> Result<Look> {
         prompts: Vec::new(),
         rejects: Vec::new(),
     };
-    let documents = only(plan.documents(recipe)?, recipe.document.clone())
-        .take_documents(recipe.limit.unwrap_or(u64::MAX));
-    for read in documents {
+    for read in recipe.choose(plan.documents(recipe)?) {
         let document = match read {
             Ok(document) => document,
             Err(reject) => {

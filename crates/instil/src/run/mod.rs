@@ -32,7 +32,6 @@ pub use look::{Look, LookPrompt, look};
 pub use plan::Plan;
 
 use existing::{refuse_foreign, remove, settle_existing};
-use plan::{TakeDocuments as _, only};
 
 /// `report.json`: the ledger of a run and what it came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -144,7 +143,7 @@ pub fn generate(
         let share = (bytes > 0).then(|| read.load(Ordering::Relaxed) as f64 / bytes as f64);
         watch(ledger, share)
     };
-    let documents = only(documents, recipe.document.clone()).take_documents(recipe.limit.unwrap_or(u64::MAX));
+    let documents = recipe.choose(documents);
     let (ledger, ended) =
         pipeline::generate(&plan.road, documents, model, journal.as_ref(), &mut writer, &mut watch)?;
     assert!(ledger.closes(), "the ledger doesn't close: {ledger:?}");

@@ -168,30 +168,29 @@ fn chunker(recipe: &Generate, road: &Road, tokenizer: Option<Arc<tokenizers::Tok
     }
 }
 
-pub(super) type Read = Result<Document, Reject>;
-
-/// Only the document of this id, where one is named.
-pub(super) fn only(documents: Documents, id: Option<String>) -> impl Iterator<Item = Read> {
-    documents.filter(move |read| match (&id, read) {
-        (Some(id), Ok(document)) => document.id == *id,
-        (Some(_), Err(_)) => false,
-        (None, _) => true,
-    })
-}
-
-pub(super) trait TakeDocuments: Iterator<Item = Read> + Sized {
-    /// The first `limit` documents, and the rejects between them.
-    fn take_documents(mut self, limit: u64) -> impl Iterator<Item = Read> {
+impl Generate {
+    /// Those of the documents that the recipe asks for: the one that it names, or the first ones up to
+    /// its limit, with the rejects between them.
+    pub(super) fn choose(
+        &self,
+        mut documents: Documents,
+    ) -> impl Iterator<Item = Result<Document, Reject>> + use<> {
+        let (id, limit) = (self.document.clone(), self.limit.unwrap_or(u64::MAX));
         let mut taken = 0;
         std::iter::from_fn(move || {
-            if taken == limit {
-                return None;
+            while taken < limit {
+                let read = documents.next()?;
+                let is_asked_for = match (&id, &read) {
+                    (Some(id), Ok(document)) => document.id == *id,
+                    (Some(_), Err(_)) => false,
+                    (None, _) => true,
+                };
+                if is_asked_for {
+                    taken += u64::from(read.is_ok());
+                    return Some(read);
+                }
             }
-            let read = self.next()?;
-            taken += u64::from(read.is_ok());
-            Some(read)
+            None
         })
     }
 }
-
-impl<I: Iterator<Item = Read>> TakeDocuments for I {}
