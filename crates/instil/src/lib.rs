@@ -23,6 +23,7 @@ pub mod prompt;
 pub mod lm;
 pub mod rules;
 pub mod parse;
+pub mod template;
 pub mod check;
 pub mod format;
 pub mod sink;
@@ -38,6 +39,6 @@ pub mod stats;
 pub mod trace;
 
 pub use error::{Error, ErrorKind, Result};
-pub use record::{Document, Example, Passage, Provenance, Role, Turn};
+pub use record::{Document, Example, Passage, Provenance, Role, Row, Turn};
 pub use reject::{Reason, Reject};
 pub use task::TaskKind;

@@ -29,6 +29,17 @@ pub struct Origin {
     pub row: Option<u64>,
 }
 
+/// One labelled row of a dataset: fields by name, as JSON has them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The fields, in the order of the source.
+    pub fields: serde_json::Map<String, serde_json::Value>,
+    /// Where it was read.
+    pub origin: Origin,
+    /// The key of the dataset that it belongs to, where the source tells: `super_glue/boolq`.
+    pub dataset: Option<Arc<str>>,
+}
+
 /// A part of a document small enough to be prompted with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Passage {
