@@ -1,12 +1,13 @@
 //! What came in, went out and was not used, stage by stage: expected = out + rejects + errors + pending.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 use crate::parse::Repair;
 use crate::reject::{Reason, Stage};
-use crate::task::TaskKind;
+use crate::task::Task;
 
 /// The counts of one stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,19 @@ impl StageCount {
         let settled = self.out + self.rejects.values().sum::<u64>() + self.errors;
         self.expected.checked_sub(settled).expect("a stage settles no more than it expected")
     }
+}
+
+/// What became of the rows of one dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetCount {
+    /// Rows read.
+    pub rows: u64,
+    /// Examples that the rows drawn should make.
+    pub expected: u64,
+    /// Examples written.
+    pub kept: u64,
+    /// What was not used, by reason.
+    pub rejects: BTreeMap<String, u64>,
 }
 
 /// What became of one kind of task.
@@ -64,6 +78,9 @@ pub struct Ledger {
     pub stages: Vec<StageCount>,
     /// By the short name of the kind.
     pub kinds: BTreeMap<String, KindCount>,
+    /// By the key of the dataset, where rows have one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sets: BTreeMap<String, SetCount>,
     /// How often something was mended, by what.
     pub repairs: BTreeMap<String, u64>,
     /// Tokens, where the model counts them.
@@ -72,47 +89,58 @@ pub struct Ledger {
 
 impl Default for Ledger {
     fn default() -> Self {
-        let stages =
-            Stage::ALL.map(|stage| StageCount { name: stage.name().to_owned(), ..StageCount::default() });
-        Self {
-            stages: stages.into(),
-            kinds: BTreeMap::new(),
-            repairs: BTreeMap::new(),
-            tokens: Tokens::default(),
-        }
+        Self::of(&Stage::FROM_TEXT)
     }
 }
 
 impl Ledger {
-    /// The counts of a stage.
+    /// An empty account of a road of these stages.
+    pub fn of(road: &[Stage]) -> Self {
+        let stage = |stage: &Stage| StageCount { name: stage.name().to_owned(), ..StageCount::default() };
+        Self {
+            stages: road.iter().map(stage).collect(),
+            kinds: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            repairs: BTreeMap::new(),
+            tokens: Tokens::default(),
+        }
+    }
+
+    /// The counts of a stage; nothing but zeros of one that isn't on this road.
     pub fn stage(&self, stage: Stage) -> &StageCount {
-        &self.stages[stage as usize]
+        static NONE: LazyLock<StageCount> = LazyLock::new(StageCount::default);
+        self.stages.iter().find(|count| count.name == stage.name()).unwrap_or(&NONE)
+    }
+
+    fn stage_mut(&mut self, stage: Stage) -> &mut StageCount {
+        let count = self.stages.iter_mut().find(|count| count.name == stage.name());
+        count.expect("what is counted happens on this road")
     }
 
     /// Something came into `stage`, which should make `expected` of it.
     pub fn enter(&mut self, stage: Stage, expected: u64) {
-        let count = &mut self.stages[stage as usize];
+        let count = self.stage_mut(stage);
         count.r#in += 1;
         count.expected += expected;
     }
 
     /// `stage` gave one thing out.
     pub fn leave(&mut self, stage: Stage) {
-        self.stages[stage as usize].out += 1;
+        self.stage_mut(stage).out += 1;
     }
 
     /// Something was not used; with the kind it was asked for, from the time one was, and the samples
     /// that this makes: a prompt that is too long is one prompt and all of its samples.
-    pub fn reject(&mut self, reason: Reason, asked: Option<(TaskKind, u64)>) {
-        *self.stages[reason.stage() as usize].rejects.entry(reason.word().to_owned()).or_default() += 1;
+    pub fn reject(&mut self, reason: Reason, asked: Option<(&Task, u64)>) {
+        *self.stage_mut(reason.stage()).rejects.entry(reason.word().to_owned()).or_default() += 1;
         if let Some((kind, samples)) = asked {
             *self.kind(kind).rejects.entry(reason.word().to_owned()).or_default() += samples;
         }
     }
 
     /// A call to the model failed for now.
-    pub fn error(&mut self, kind: TaskKind) {
-        self.stages[Stage::Generate as usize].errors += 1;
+    pub fn error(&mut self, kind: &Task) {
+        self.stage_mut(Stage::Generate).errors += 1;
         self.kind(kind).errors += 1;
     }
 
@@ -122,8 +150,16 @@ impl Ledger {
     }
 
     /// The counts of a kind.
-    pub fn kind(&mut self, kind: TaskKind) -> &mut KindCount {
+    pub fn kind(&mut self, kind: &Task) -> &mut KindCount {
         self.kinds.entry(kind.short().to_owned()).or_default()
+    }
+
+    /// The counts of a dataset.
+    pub fn set(&mut self, key: &str) -> &mut SetCount {
+        if !self.sets.contains_key(key) {
+            self.sets.insert(key.to_owned(), SetCount::default());
+        }
+        self.sets.get_mut(key).expect("it was put there above")
     }
 
     /// Examples written.

@@ -41,4 +41,4 @@ pub mod trace;
 pub use error::{Error, ErrorKind, Result};
 pub use record::{Document, Example, Passage, Provenance, Role, Row, Turn};
 pub use reject::{Reason, Reject};
-pub use task::TaskKind;
+pub use task::{Task, TaskKind};

@@ -8,6 +8,7 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
 use crate::check::words::squash;
 use crate::prompt::bonito::{PIPE, PLACEHOLDER, python_strip};
@@ -15,7 +16,7 @@ use crate::reject::Reason;
 use crate::task::TaskKind;
 
 /// What was mended in a completion; counted in the report and kept in the provenance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Repair {
     /// A variant such as `{{ context }}` was read as the placeholder.
     PlaceholderVariant,

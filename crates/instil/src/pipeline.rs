@@ -202,8 +202,8 @@ impl Line {
         for &kind in &road.kinds {
             let request = road.request(prompts.len() as u64, kind, &passage);
             if !road.fits(&request) {
-                ledger.reject(Reason::TooLong, Some((kind, road.samples.into())));
-                ledger.kind(kind).expected += u64::from(road.samples);
+                ledger.reject(Reason::TooLong, Some((&kind.into(), road.samples.into())));
+                ledger.kind(&kind.into()).expected += u64::from(road.samples);
                 too_long.push(Slot::Reject(reject(
                     Reason::TooLong,
                     &passage,
@@ -215,7 +215,7 @@ impl Line {
             }
             ledger.leave(Stage::Prompt);
             ledger.enter(Stage::Generate, road.samples.into());
-            ledger.kind(kind).expected += u64::from(road.samples);
+            ledger.kind(&kind.into()).expected += u64::from(road.samples);
             prompts.push(Prompted {
                 kind,
                 seed: request.seed,
@@ -283,16 +283,16 @@ fn settle(
                     let prompt = PromptFacts { kind, seed: prompt.seed, hash: &prompt.hash, sample };
                     writer.example(&example(road, identity, passage, prompt, parsed, completion))?;
                     ledger.leave(Stage::Write);
-                    ledger.kind(kind).kept += 1;
+                    ledger.kind(&kind.into()).kept += 1;
                     continue;
                 }
                 Settled::Failed => {
-                    ledger.error(kind);
+                    ledger.error(&kind.into());
                     continue;
                 }
                 Settled::Dropped(reason, raw) => (reason, raw),
             };
-            ledger.reject(reason, Some((kind, 1)));
+            ledger.reject(reason, Some((&kind.into(), 1)));
             writer.reject(&reject(reason, passage, kind, Some(sample), raw.to_owned()))?;
         }
     }
@@ -376,7 +376,7 @@ fn example(
     let context = crate::prompt::bonito::python_strip(&passage.text).to_owned();
     Example {
         id,
-        task: kind,
+        task: kind.into(),
         turns: vec![
             Turn { role: Role::User, content: parsed.instruction },
             Turn { role: Role::Assistant, content: parsed.response },
@@ -385,13 +385,14 @@ fn example(
         provenance: Provenance {
             document: Arc::clone(&passage.document),
             origin: passage.origin.clone(),
-            span: passage.span.clone(),
+            span: Some(passage.span.clone()),
+            dataset: None,
             template: road.style.template().into(),
-            model: Arc::clone(identity),
+            model: Some(Arc::clone(identity)),
             seed: sample_seed(seed, sample),
             sample,
             prompt_hash: hash.to_owned(),
-            repairs: parsed.repairs.iter().map(|repair| repair.word()).collect(),
+            repairs: parsed.repairs,
             prompt_tokens: completion.prompt_tokens,
             completion_tokens: completion.completion_tokens,
         },
@@ -404,7 +405,7 @@ fn reject(reason: Reason, passage: &Passage, kind: TaskKind, sample: Option<u32>
         origin: passage.origin.clone(),
         document: Some(Arc::clone(&passage.document)),
         span: Some(passage.span.clone()),
-        task: Some(kind),
+        task: Some(kind.into()),
         sample,
         raw,
     }

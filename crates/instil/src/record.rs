@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::task::TaskKind;
+use serde::{Deserialize, Serialize};
+
+use crate::parse::Repair;
+use crate::task::Task;
 
 /// One source text.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +22,7 @@ pub struct Document {
 }
 
 /// The place that a document was read from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The source's name: its path below the input that the user named, with `/` between parts, or
     /// `stdin`. It is free of the machine's own folders, so that ids are the same everywhere.
@@ -54,7 +57,7 @@ pub struct Passage {
 }
 
 /// Who speaks in a [`Turn`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// Standing instructions.
     System,
@@ -76,7 +79,7 @@ impl Role {
 }
 
 /// One message of an example.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
     /// Who speaks.
     pub role: Role,
@@ -86,15 +89,16 @@ pub struct Turn {
 
 /// A finished instruction and its response: the canonical record (spec/uit.md 7.0) as far as the
 /// verbs that are there fill it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Example {
-    /// 16 hexadecimal digits, from document, span, text, task and sample.
+    /// 16 hexadecimal digits, from everything that it was made of.
     pub id: String,
     /// What kind of task it is.
-    pub task: TaskKind,
-    /// The conversation; generation makes a user's turn and an assistant's.
+    pub task: Task,
+    /// The conversation: a user's turn and an assistant's.
     pub turns: Vec<Turn>,
-    /// Structured parts by name; generation fills `context`, the passage.
+    /// Structured parts by name: `context`, the passage, where there is one; `task_input` and `task_output`,
+    /// instruction and response, where the turns are those of a task generator.
     pub fields: BTreeMap<String, String>,
     /// How it came to be.
     pub provenance: Provenance,
@@ -108,26 +112,28 @@ impl Example {
 }
 
 /// How an example came to be: enough to make it again.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The document's id.
+    /// The document's or the row's id.
     pub document: Arc<str>,
-    /// Where the document was read.
+    /// Where it was read.
     pub origin: Origin,
-    /// The bytes of the document's text that the passage covers.
-    pub span: Range<usize>,
-    /// The prompt's name and version, such as `bonito` or `instruct/v1`.
+    /// The bytes of the document's text that the passage covers; none of a labelled row.
+    pub span: Option<Range<usize>>,
+    /// The key of the dataset that a labelled row belongs to.
+    pub dataset: Option<Arc<str>>,
+    /// The prompt's name and version, such as `bonito` or `instruct/v1`; of a labelled row, the template's name.
     pub template: Arc<str>,
-    /// The model as the journal knows it.
-    pub model: Arc<str>,
+    /// The model as the journal knows it, where one was asked.
+    pub model: Option<Arc<str>>,
     /// The seed of this sample.
     pub seed: u64,
-    /// Which sample of its prompt this is, from 0.
+    /// Which sample of its prompt, or which taking of its row, this is, from 0.
     pub sample: u32,
     /// 32 hexadecimal digits of the BLAKE3 hash of the prompt.
     pub prompt_hash: String,
-    /// What was mended in the model's text, in the words of [`Repair`](crate::parse::Repair).
-    pub repairs: Vec<&'static str>,
+    /// What was mended in the model's text.
+    pub repairs: Vec<Repair>,
     /// Tokens of the prompt, where the model counts them.
     pub prompt_tokens: Option<u32>,
     /// Tokens of the completion, where the model counts them.

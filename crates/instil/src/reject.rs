@@ -1,22 +1,28 @@
 //! What was not used, and the one word that says why.
 
 use crate::record::Origin;
-use crate::task::TaskKind;
+use crate::task::Task;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// A stop on the road, as the ledger and the rejects name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Bytes to documents.
+    /// Bytes to documents, or to labelled rows.
     Read,
+    /// Rows to those that caps and weights take, each as often as they say.
+    Draw,
+    /// Rendered text to the fields of its row.
+    Lift,
+    /// Rows to rendered templates.
+    Template,
     /// Documents to passages.
     Chunk,
     /// Passages to prompts: one for each task kind.
     Prompt,
     /// Prompts to completions: one for each sample.
     Generate,
-    /// Completions to instruction and response.
+    /// Completions, or rendered templates, to instruction and response.
     Parse,
     /// What code can check of an example.
     Check,
@@ -25,14 +31,21 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Every stage, in the order of the road.
-    pub const ALL: [Self; 7] =
+    /// The stages of the road from text, in its order.
+    pub const FROM_TEXT: [Self; 7] =
         [Self::Read, Self::Chunk, Self::Prompt, Self::Generate, Self::Parse, Self::Check, Self::Write];
+
+    /// The stages of the road from labelled rows, in its order.
+    pub const FROM_ROWS: [Self; 7] =
+        [Self::Read, Self::Draw, Self::Lift, Self::Template, Self::Parse, Self::Check, Self::Write];
 
     /// The word for it in `report.json`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Draw => "draw",
+            Self::Lift => "lift",
+            Self::Template => "template",
             Self::Chunk => "chunk",
             Self::Prompt => "prompt",
             Self::Generate => "generate",
@@ -79,6 +92,15 @@ reasons! {
     NotText Read "not_text" "The text column holds something else than a string.";
     Unreadable Read "unreadable" "The file, or the rest of it, can't be read or understood.";
     EmptyText Read "empty_text" "There is no text, or only blanks.";
+    NotDrawn Draw "not_drawn" "The cap or the weight of its dataset takes fewer rows.";
+    UnknownTemplate Lift "unknown_template" "The template that the row says it was rendered with isn't there.";
+    Unliftable Lift "unliftable" "The row's template can't be read backwards.";
+    NoMatch Lift "no_match" "The rendered text doesn't fit the template that it is said to come from.";
+    Ambiguous Lift "ambiguous" "Several rows would render to this text.";
+    NoTemplate Template "no_template" "There is no template for the row's dataset.";
+    MissingField Template "missing_field" "The row lacks a field that the template reads.";
+    NotRendered Template "not_rendered" "The row's fields have another shape than the template expects.";
+    NoSeparator Parse "no_separator" "The template renders to one part: nothing parts prompt and completion.";
     TooLong Prompt "too_long" "The prompt leaves no room for an answer in the model's window.";
     Declined Generate "declined" "The generator found nothing to make of this passage.";
     Refused Generate "refused" "The model refuses this one prompt; its message is the raw text.";
@@ -97,6 +119,8 @@ reasons! {
     NumberNotInText Check "number_not_in_text" "A number in the response stands nowhere in passage or instruction.";
     QuestionIsAnswer Check "question_is_answer" "Instruction and response are the same.";
     NotShorter Check "not_shorter" "The summary is no shorter than the passage.";
+    NoPassage Check "no_passage" "The passage is empty, or stands nowhere in instruction and response.";
+    OnlyPassage Check "only_passage" "The response is nothing but the passage.";
     Duplicate Check "duplicate" "The same example came out of this passage before.";
 }
 
@@ -112,7 +136,7 @@ pub struct Reject {
     /// The bytes of the document's text, from the time it is a passage.
     pub span: Option<Range<usize>>,
     /// What was asked for, from the time something was.
-    pub task: Option<TaskKind>,
+    pub task: Option<Task>,
     /// Which sample, from the time there is one.
     pub sample: Option<u32>,
     /// The text as it came: a line, a completion, or the message of what could not read it.

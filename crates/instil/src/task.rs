@@ -1,5 +1,9 @@
 //! The 16 kinds of task that a generator can be asked for (spec/bonito.md 1.1).
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result, nearest};
 
 macro_rules! kinds {
@@ -72,5 +76,62 @@ impl TaskKind {
             };
             Error::usage(format!("unknown task kind `{name}`")).with_hint(hint)
         })
+    }
+}
+
+/// What an example teaches: one of the 16 kinds, or something that only its dataset's name says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub enum Task {
+    /// One of the 16.
+    Kind(TaskKind),
+    /// Something else, by the key of the dataset.
+    Named(Arc<str>),
+}
+
+impl Task {
+    /// The short name of the kind, or the dataset's key.
+    pub fn short(&self) -> &str {
+        match self {
+            Self::Kind(kind) => kind.short(),
+            Self::Named(name) => name,
+        }
+    }
+
+    /// The full name of the kind, or the dataset's key.
+    pub fn full(&self) -> &str {
+        match self {
+            Self::Kind(kind) => kind.full(),
+            Self::Named(name) => name,
+        }
+    }
+
+    /// The kind, where it is one of the 16.
+    pub fn kind(&self) -> Option<TaskKind> {
+        match self {
+            Self::Kind(kind) => Some(*kind),
+            Self::Named(_) => None,
+        }
+    }
+}
+
+impl From<TaskKind> for Task {
+    fn from(kind: TaskKind) -> Self {
+        Self::Kind(kind)
+    }
+}
+
+impl From<String> for Task {
+    fn from(name: String) -> Self {
+        match TaskKind::ALL.into_iter().find(|kind| kind.short() == name) {
+            Some(kind) => Self::Kind(kind),
+            None => Self::Named(name.into()),
+        }
+    }
+}
+
+impl From<Task> for String {
+    fn from(task: Task) -> Self {
+        task.short().to_owned()
     }
 }

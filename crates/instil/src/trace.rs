@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::lm::{Event, LanguageModel, Next, Outcome, Request};
-use crate::recipe::{Generate, Recipe};
+use crate::recipe::{Generate, Recipe, Step};
 use crate::rows::{self, Object, text};
 use crate::run::Plan;
 use crate::sink::Layout;
@@ -56,10 +56,14 @@ pub fn trace(
     }
     let provenance = find(&layout, id)?;
     let id = text(&provenance, "id").to_owned();
-    let recipe = Recipe::read(&recipe_path)?
-        .step
-        .pop()
-        .ok_or_else(|| Error::input(format!("`{}` has no step", recipe_path.display())))?;
+    let recipe = match Recipe::read(&recipe_path)?.step.pop() {
+        Some(Step::Generate(recipe)) => *recipe,
+        Some(Step::FromRows(_)) => {
+            return Err(Error::usage(format!("`{}` was made from labelled rows", dataset.display()))
+                .with_hint("its provenance names source, row, template and seed of each example"));
+        }
+        None => return Err(Error::input(format!("`{}` has no step", recipe_path.display()))),
+    };
     let row = data_row(&layout, &id)?;
 
     let mut plan = Plan::of(&recipe)?;

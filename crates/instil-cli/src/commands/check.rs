@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use indicatif::HumanCount;
-use instil::recipe::{Generate, Recipe};
+use instil::recipe::{Generate, Recipe, Step};
 use instil::run::{Look, look};
 use instil::{Error, Result};
 use serde_json::json;
@@ -16,10 +16,9 @@ const PROMPTS: usize = 3;
 
 pub(crate) fn run(args: CheckArgs) -> Result<u8> {
     let recipe = Recipe::read(&args.file)?;
-    let made: Vec<String> = recipe.step.iter().map(|step| step.output.clone()).collect();
-    for (number, mut step) in (1..).zip(recipe.step) {
-        settings::how_over(&mut step, &How::default());
-        if step.output.is_empty() {
+    let made: Vec<String> = recipe.step.iter().map(|step| step.output().to_owned()).collect();
+    for (number, step) in (1..).zip(recipe.step) {
+        if step.output().is_empty() {
             return Err(Error::input(format!("step {number} of `{}` names no output", args.file.display()))
                 .with_hint("add `output = \"out\"`"));
         }
@@ -28,21 +27,29 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
             Path::new(path).components().filter(|c| *c != Component::CurDir).collect::<PathBuf>()
         };
         let later = step
-            .input
+            .input()
             .iter()
             .any(|input| made[..number - 1].iter().any(|output| plain(input).starts_with(plain(output))));
-        if later && !step.input.iter().all(|input| Path::new(input).exists()) {
+        if later && !step.input().iter().all(|input| Path::new(input).exists()) {
             if args.json {
                 output::data(&json!({"recipe": step, "reads_what_an_earlier_step_makes": true}).to_string());
             } else {
                 output::data(&format!(
                     "step {number} reads what an earlier step makes: {}",
-                    step.input.join(" ")
+                    step.input().join(" ")
                 ));
             }
             continue;
         }
-        show(&step, args.json)?;
+        match step {
+            Step::Generate(mut step) => {
+                settings::how_over(&mut step, &How::default());
+                show(&step, args.json)?;
+            }
+            Step::FromRows(step) => {
+                return Err(Error::usage(format!("`{}` is not there yet", step.verb.name())));
+            }
+        }
     }
     Ok(exit::DONE)
 }
@@ -84,7 +91,7 @@ fn print(step: &Generate, look: &Look) {
         step.format,
         step.output
     ));
-    output::data(&format!("recipe {}", step.hash()));
+    output::data(&format!("recipe {}", Step::from(step.clone()).hash()));
     for reject in &look.rejects {
         output::data(&format!("not read: {} {}", reject.origin.source, reject.reason.word()));
     }

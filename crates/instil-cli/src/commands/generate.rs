@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use indicatif::HumanCount;
 use instil::ledger::Ledger;
-use instil::recipe::Generate;
+use instil::recipe::{Generate, Step};
 use instil::reject::Stage;
 use instil::run::{Done, Existing, Plan, Report};
 use instil::{Error, Result};
@@ -52,7 +52,7 @@ fn to_stdout(mut step: Generate, how: &How) -> Result<u8> {
         return Err(Error::usage("--json prints the report on standard output, where the rows go")
             .with_hint("write the rows to a file with -o"));
     }
-    let folder = std::env::temp_dir().join(format!("instil-{}", step.hash()));
+    let folder = std::env::temp_dir().join(format!("instil-{}", Step::from(step.clone()).hash()));
     let failed = |e| Error::output(format!("failed to use `{}`", folder.display())).because(e);
     std::fs::create_dir_all(&folder).map_err(failed)?;
     step.output = folder.join("rows.jsonl").to_string_lossy().into_owned();
@@ -112,7 +112,7 @@ fn to_path(step: &Generate, shown: &str, how: &How) -> Result<u8> {
     if let Some(path) = &how.rejects {
         instil::stats::write_rejects(plan.layout.run().as_path(), path)?;
     }
-    instil::run::tidy(step, &plan, &done)?;
+    instil::run::tidy(&plan.layout, step.keep_run, &done)?;
     if how.json {
         output::data(&serde_json::to_string(report).expect("a report is plain values"));
     }

@@ -1,6 +1,6 @@
 //! `run`: a recipe's steps, one after the other.
 
-use instil::recipe::Recipe;
+use instil::recipe::{Recipe, Step};
 use instil::{Error, Result};
 
 use crate::args::RunArgs;
@@ -10,7 +10,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
     let mut recipe = Recipe::read(&args.recipe)?;
     if let Some(path) = args.output {
         match recipe.step.as_mut_slice() {
-            [step] => step.output = path,
+            [step] => step.set_output(path),
             steps => {
                 return Err(Error::usage(format!(
                     "--output is for one step, and this recipe has {}",
@@ -23,7 +23,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
     let steps = recipe.step.len();
     let mut worst = exit::DONE;
     for (number, step) in (1..).zip(recipe.step) {
-        if step.output.is_empty() {
+        if step.output().is_empty() {
             return Err(Error::input(format!(
                 "step {number} of `{}` names no output",
                 args.recipe.display()
@@ -32,12 +32,18 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
         }
         if steps > 1 && !args.how.quiet {
             output::talk(&format!(
-                "step {number} of {steps}: generate {} -> {}",
-                step.input.join(" "),
-                step.output
+                "step {number} of {steps}: {} {} -> {}",
+                step.verb().name(),
+                step.input().join(" "),
+                step.output()
             ));
         }
-        let code = super::generate::execute(step, &args.how)?;
+        let code = match step {
+            Step::Generate(step) => super::generate::execute(*step, &args.how)?,
+            Step::FromRows(step) => {
+                return Err(Error::usage(format!("`{}` is not there yet", step.verb.name())));
+            }
+        };
         worst = worst.max(code);
         // A missed limit doesn't stop the chain; a step that isn't done does.
         if code > exit::LIMIT_MISSED {

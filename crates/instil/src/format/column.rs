@@ -97,7 +97,7 @@ pub enum Cell<'a> {
     /// For [`Kind::Float64`].
     Float(f64),
     /// For [`Kind::Texts`].
-    Texts(&'a [&'static str]),
+    Texts(Vec<&'static str>),
     /// For [`Kind::Turns`].
     Turns(&'a [Turn]),
     /// For any nullable column.
@@ -291,7 +291,7 @@ impl ColumnBuilder {
             (Self::UInt64(column), Cell::UInt(number)) => column.append_value(*number),
             (Self::Float64(column), Cell::Float(number)) => column.append_value(*number),
             (Self::Texts(column), Cell::Texts(texts)) => {
-                for text in *texts {
+                for text in texts {
                     column.values().append_value(text);
                 }
                 column.append(true);

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::parse::Repair;
 use crate::record::{Origin, Provenance, Turn};
 use crate::task::TaskKind;
 
@@ -9,19 +10,20 @@ pub(crate) fn example(number: u64, passage: &str, instruction: &str, response: &
     let turn = |role, content: &str| Turn { role, content: content.to_owned() };
     Example {
         id: format!("{number:016x}"),
-        task: TaskKind::ALL[number as usize % 16],
+        task: TaskKind::ALL[number as usize % 16].into(),
         turns: vec![turn(Role::User, instruction), turn(Role::Assistant, response)],
         fields: BTreeMap::from([("context".to_owned(), passage.to_owned())]),
         provenance: Provenance {
             document: "doc".into(),
             origin: Origin { source: "notes.txt".into(), row: (!number.is_multiple_of(3)).then_some(number) },
-            span: 0..passage.len(),
+            span: Some(0..passage.len()),
+            dataset: None,
             template: "bonito".into(),
-            model: "rules/1".into(),
+            model: Some("rules/1".into()),
             seed: number,
             sample: 0,
             prompt_hash: "0".repeat(32),
-            repairs: if number.is_multiple_of(2) { vec![] } else { vec!["passage_inserted"] },
+            repairs: if number.is_multiple_of(2) { vec![] } else { vec![Repair::ContextInserted] },
             prompt_tokens: (!number.is_multiple_of(5)).then_some(7),
             completion_tokens: None,
         },

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Plan, Report};
+use super::Report;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
-use crate::recipe::{Generate, Recipe};
+use crate::recipe::{Recipe, Step};
 use crate::reject::Stage;
 use crate::sink::Layout;
 
@@ -26,16 +26,16 @@ pub enum Existing {
 const BEFORE_THE_RECIPE: [&str; 4] = ["lock", "partial", "recipe.partial", "report.partial"];
 
 /// Refuses an output that holds what instil did not make.
-pub(super) fn refuse_foreign(recipe: &Generate, plan: &Plan, existing: Existing) -> Result<()> {
-    let (output, run) = (plan.layout.output(), plan.layout.run());
+pub(super) fn refuse_foreign(recipe: &Step, layout: &Layout, existing: Existing) -> Result<()> {
+    let (output, run) = (layout.output(), layout.run());
     if run.join("recipe.toml").exists() {
         return Ok(());
     }
-    if !plan.layout.is_folder() {
+    if !layout.is_folder() {
         if output.exists() && existing != Existing::Overwrite {
             return Err(Error::output(format!(
                 "`{}` is there already, and its run folder is not",
-                recipe.output
+                recipe.output()
             ))
             .with_hint(
                 "--overwrite makes it anew; --keep-run keeps the run folder, so that a run can be continued",
@@ -53,24 +53,24 @@ pub(super) fn refuse_foreign(recipe: &Generate, plan: &Plan, existing: Existing)
     if is_ours {
         return Ok(());
     }
-    Err(Error::output(format!("`{}` is there already, and no run of instil made it", recipe.output))
+    Err(Error::output(format!("`{}` is there already, and no run of instil made it", recipe.output()))
         .with_hint("name another output: instil replaces only what it has made"))
 }
 
 /// Decides about a run that is there; gives its report if there is nothing to do.
 pub(super) fn settle_existing(
-    recipe: &Generate,
-    plan: &Plan,
+    recipe: &Step,
+    layout: &Layout,
     existing: Existing,
     fingerprint: Option<&str>,
 ) -> Result<Option<Report>> {
-    let run = plan.layout.run();
+    let run = layout.run();
     let settled = run.join("recipe.toml");
     if !settled.exists() {
         return Ok(None);
     }
     if existing == Existing::Overwrite {
-        return clear(&plan.layout).map(|()| None);
+        return clear(layout).map(|()| None);
     }
     let there = Recipe::read(&settled)?;
     let differences = match there.step.as_slice() {
@@ -78,17 +78,17 @@ pub(super) fn settle_existing(
         _ => vec!["it has several steps".to_owned()],
     };
     if !differences.is_empty() {
-        if existing == Existing::Resume || came_to_nothing(&plan.layout)? {
+        if existing == Existing::Resume || came_to_nothing(layout)? {
             return Ok(None);
         }
-        return Err(Error::output(format!("`{}` was made by another recipe", recipe.output))
+        return Err(Error::output(format!("`{}` was made by another recipe", recipe.output()))
             .because(differences.join("; "))
             .with_hint("--resume takes it over and keeps its journal, --overwrite begins anew, or name another output"));
     }
-    let rows_are_there = if plan.layout.is_folder() {
-        !plan.layout.data_files()?.is_empty() && !plan.layout.provenance_files()?.is_empty()
+    let rows_are_there = if layout.is_folder() {
+        !layout.data_files()?.is_empty() && !layout.provenance_files()?.is_empty()
     } else {
-        plan.layout.output().exists()
+        layout.output().exists()
     };
     let report = Report::read(&run).ok().filter(|report| {
         report.finished

@@ -10,7 +10,7 @@ use super::records::{self, PROVENANCE};
 use crate::format::Format;
 use crate::lm::Sampling;
 use crate::reject::Reason;
-use crate::task::TaskKind;
+use crate::task::{Task, TaskKind};
 
 /// What a run tells about itself on its dataset's card.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,20 +19,58 @@ pub struct Card {
     pub name: String,
     /// The licence of the source texts, as the Hub spells it, where the user gave one.
     pub license: Option<String>,
-    /// The generator, as the user knows it.
-    pub model: String,
-    /// Whether the generator is the built-in `rules`, which is no language model.
-    pub is_rules: bool,
-    /// The prompt's name and version.
-    pub template: String,
-    /// How many documents were read.
-    pub documents: u64,
-    /// How many passages they were cut into.
-    pub passages: u64,
+    /// What it was made of, and how.
+    pub made: Made,
     /// How many examples of each kind were kept, in the order in which they are to be shown.
-    pub kinds: Vec<(TaskKind, u64)>,
+    pub kinds: Vec<(Task, u64)>,
     /// How much was not used for each reason, in the order in which it is to be shown.
     pub rejects: Vec<(Reason, u64)>,
+}
+
+/// What a dataset was made of, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Made {
+    /// Text, by a model.
+    FromText {
+        /// The generator, as the user knows it.
+        model: String,
+        /// Whether the generator is the built-in `rules`, which is no language model.
+        is_rules: bool,
+        /// The prompt's name and version.
+        template: String,
+        /// How many documents were read.
+        documents: u64,
+        /// How many passages they were cut into.
+        passages: u64,
+    },
+    /// Labelled rows, by templates.
+    FromRows {
+        /// Whether the templates were turned inside out.
+        is_inverted: bool,
+        /// How many templates there were to choose from.
+        templates: usize,
+        /// Each dataset: its key, the rows read, the examples kept, its licence where that is known.
+        sets: Vec<CardSet>,
+    },
+}
+
+/// One of the datasets that a dataset was made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CardSet {
+    /// Its key, such as `super_glue/boolq`.
+    pub dataset: String,
+    /// Rows read.
+    pub rows: u64,
+    /// Examples kept.
+    pub kept: u64,
+    /// Its licence, where that is known.
+    pub license: Option<String>,
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        Self::FromRows { is_inverted: false, templates: 0, sets: Vec::new() }
+    }
 }
 
 /// What the sink knows about the files that the card describes.
@@ -52,6 +90,12 @@ pub(super) struct Size {
 }
 
 impl Card {
+    /// The name of a dataset that is written to `output`.
+    pub fn name_of(output: &str) -> String {
+        let name = std::path::Path::new(output).file_name();
+        name.map_or_else(|| "dataset".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+
     pub(super) fn text(&self, facts: &Facts<'_>) -> String {
         let mut out = String::new();
         self.front_matter(facts, &mut out)
@@ -66,9 +110,10 @@ impl Card {
             writeln!(out, "license: {}", yaml_string(license))?;
         }
         writeln!(out, "pretty_name: {}", yaml_string(&self.name))?;
-        writeln!(out, "tags:\n- synthetic\n- instil")?;
+        let synthetic = if matches!(self.made, Made::FromText { .. }) { "- synthetic\n" } else { "" };
+        writeln!(out, "tags:\n{synthetic}- instil")?;
         let mut categories: Vec<_> =
-            self.kinds.iter().filter(|(_, kept)| *kept > 0).map(|(kind, _)| category(*kind)).collect();
+            self.kinds.iter().filter(|(_, kept)| *kept > 0).map(|(task, _)| category(task)).collect();
         categories.sort_unstable();
         categories.dedup();
         if !categories.is_empty() {
@@ -103,22 +148,37 @@ impl Card {
         let rows = facts.data.rows;
         let columns = records::keyed(facts.format);
         writeln!(out, "# {}\n", one_line(&self.name))?;
-        writeln!(
-            out,
-            "Instruction-tuning data made with instil from {} ({}).\n\
-             {} in the format `{}`: columns {}.\n",
-            plural(self.documents, "document"),
-            plural(self.passages, "passage"),
+        let shape = format!(
+            "{} in the format `{}`: columns {}.",
             plural(rows, "example"),
             facts.format.name(),
             columns.iter().map(|column| format!("`{}`", column.name)).collect::<Vec<_>>().join(", "),
-        )?;
-        if self.is_rules {
-            writeln!(
-                out,
-                "They were made by `rules`: programs over the text itself. `rules` is no language model; the answers are\n\
-                 right by construction, the wordings are few.\n"
-            )?;
+        );
+        match &self.made {
+            Made::FromText { documents, passages, is_rules, .. } => {
+                let (documents, passages) = (plural(*documents, "document"), plural(*passages, "passage"));
+                writeln!(
+                    out,
+                    "Instruction-tuning data made with instil from {documents} ({passages}).\n{shape}\n"
+                )?;
+                if *is_rules {
+                    writeln!(
+                        out,
+                        "They were made by `rules`: programs over the text itself. `rules` is no language model; the answers are\n\
+                         right by construction, the wordings are few.\n"
+                    )?;
+                }
+            }
+            Made::FromRows { is_inverted, templates, sets } => {
+                let read = plural(sets.iter().map(|set| set.rows).sum(), "labelled row");
+                let what = if *is_inverted {
+                    "Training pairs of a task generator (a passage and a kind of task in, instruction and response out)"
+                } else {
+                    "Instruction-tuning data"
+                };
+                let by = plural(*templates as u64, "prompt template");
+                writeln!(out, "{what}, made with instil from {read} by {by}.\n{shape}\n")?;
+            }
         }
         writeln!(out, "## Load it\n\n```python\nfrom datasets import load_dataset\n")?;
         writeln!(out, "data = load_dataset(\"path/to/this/folder\", split=\"train\")")?;
@@ -130,9 +190,19 @@ impl Card {
         table(
             out,
             ["Task kind", "Examples"],
-            self.kinds.iter().map(|(kind, kept)| (kind.full().to_owned(), *kept)),
+            self.kinds.iter().map(|(task, kept)| (task.full().to_owned(), *kept)),
             rows,
         )?;
+        if let Made::FromRows { sets, .. } = &self.made {
+            writeln!(
+                out,
+                "\n## What it was made of\n\n| Dataset | Rows | Examples | Licence |\n|---|---:|---:|---|"
+            )?;
+            for CardSet { dataset, rows, kept, license } in sets {
+                let license = license.as_deref().unwrap_or("not stated").replace('|', "\\|");
+                writeln!(out, "| `{dataset}` | {rows} | {kept} | {license} |")?;
+            }
+        }
         writeln!(out, "\n## What was not\n")?;
         let total = self.rejects.iter().map(|(_, count)| count).sum();
         if total == 0 {
@@ -145,24 +215,33 @@ impl Card {
             writeln!(out, "\nThe texts are in `run/rejects.parquet`.")?;
         }
         writeln!(out, "\n## How it was made\n")?;
-        writeln!(out, "- Generator: `{}`", one_line(&self.model))?;
-        writeln!(out, "- Prompt: `{}`", one_line(&self.template))?;
-        if !self.is_rules {
-            let Sampling { temperature, top_p, max_tokens } = facts.sampling;
-            writeln!(
-                out,
-                "- Sampling: temperature {temperature}, top-p {top_p}, at most {max_tokens} tokens"
-            )?;
+        match &self.made {
+            Made::FromText { model, template, is_rules, .. } => {
+                writeln!(out, "- Generator: `{}`", one_line(model))?;
+                writeln!(out, "- Prompt: `{}`", one_line(template))?;
+                if !is_rules {
+                    let Sampling { temperature, top_p, max_tokens } = facts.sampling;
+                    writeln!(
+                        out,
+                        "- Sampling: temperature {temperature}, top-p {top_p}, at most {max_tokens} tokens"
+                    )?;
+                }
+            }
+            Made::FromRows { .. } => {
+                writeln!(out, "- Templates: the `template` of each row stands in its provenance")?;
+            }
         }
         writeln!(
             out,
             "- Again: `instil run run/recipe.toml`, whose paths are meant from where it was run first"
         )?;
-        writeln!(
-            out,
-            "\nThe examples are synthetic: read some before you train on them. The licence of the source texts holds for\n\
-             what was made of them."
-        )
+        let what = match &self.made {
+            Made::FromText { .. } => {
+                "examples are synthetic: read some before you train on them. The licence of the source texts holds for\n"
+            }
+            Made::FromRows { .. } => "licences of the datasets, and of the templates' wordings, hold for\n",
+        };
+        writeln!(out, "\nThe {what}what was made of them.")
     }
 }
 
@@ -185,7 +264,8 @@ fn plural(count: u64, noun: &str) -> String {
 }
 
 /// The Hub's name for what a model learns from this kind.
-fn category(kind: TaskKind) -> &'static str {
+fn category(task: &Task) -> &'static str {
+    let Some(kind) = task.kind() else { return "text-generation" };
     match kind {
         TaskKind::Exqa | TaskKind::Mcqa | TaskKind::Qa | TaskKind::Ynqa | TaskKind::Coref => {
             "question-answering"

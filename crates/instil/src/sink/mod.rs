@@ -14,7 +14,7 @@ mod shards;
 mod table;
 mod text;
 
-pub use card::Card;
+pub use card::{Card, CardSet, Made};
 pub use layout::{Layout, Packing, Shape};
 
 use std::io::Write as _;

@@ -27,7 +27,7 @@ fn rejects() -> Vec<Reject> {
     let mut of_parse = Reject::read(Reason::NoPipe, origin.clone(), "Who stood? Heron");
     of_parse.document = Some("doc".into());
     of_parse.span = Some(3..9);
-    of_parse.task = Some(TaskKind::Nli);
+    of_parse.task = Some(TaskKind::Nli.into());
     of_parse.sample = Some(2);
     vec![Reject::read(Reason::InvalidUtf8, origin, "\u{fffd}"), of_parse]
 }
@@ -36,12 +36,16 @@ fn card() -> Card {
     Card {
         name: "herons".to_owned(),
         license: Some("cc-by-4.0".to_owned()),
-        model: "rules".to_owned(),
-        is_rules: true,
-        template: "bonito".to_owned(),
-        documents: 1,
-        passages: 5,
-        kinds: vec![(TaskKind::Exqa, 3), (TaskKind::Nli, 2), (TaskKind::Summarization, 0)],
+        made: Made::FromText {
+            model: "rules".to_owned(),
+            is_rules: true,
+            template: "bonito".to_owned(),
+            documents: 1,
+            passages: 5,
+        },
+        kinds: [(TaskKind::Exqa, 3), (TaskKind::Nli, 2), (TaskKind::Summarization, 0)]
+            .map(|(kind, kept)| (kind.into(), kept))
+            .to_vec(),
         rejects: vec![(Reason::InvalidUtf8, 1), (Reason::NoPipe, 1), (Reason::TooLong, 0)],
     }
 }

@@ -1,0 +1,285 @@
+//! A run written down: a TOML file of steps, each with the settings of one verb.
+//!
+//! The keys are the flags of the program with `_` for `-`. The settled recipe of any run stands in
+//! its `run/recipe.toml`, every default filled in, and `instil run` repeats it.
+
+mod from_rows;
+mod generate;
+
+pub use from_rows::FromRows;
+pub use generate::Generate;
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Error, Result, nearest};
+
+/// The form of the file that this version reads and writes.
+pub const VERSION: u32 = 1;
+
+/// A file of steps, run one after the other.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recipe {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The steps; a later one may read what an earlier one wrote.
+    pub step: Vec<Step>,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// Text to task data.
+    #[default]
+    Generate,
+    /// Labelled rows to prompts and completions.
+    Apply,
+    /// Labelled rows to the training pairs of a task generator.
+    Remix,
+}
+
+impl Verb {
+    /// The word for it, in recipes and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Generate => "generate",
+            Self::Apply => "apply",
+            Self::Remix => "remix",
+        }
+    }
+}
+
+/// One step of a recipe: the settings of its verb.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Step {
+    /// `generate`.
+    Generate(Box<Generate>),
+    /// `apply` and `remix`.
+    FromRows(Box<FromRows>),
+}
+
+/// Keys that say where and how fast, not what: two runs that differ in them make the same rows.
+const NOT_WHAT: [&str; 8] =
+    ["output", "max_drop", "journal", "allow_errors", "keep_run", "concurrency", "timeout", "threads"];
+
+impl From<Generate> for Step {
+    fn from(step: Generate) -> Self {
+        Self::Generate(Box::new(step))
+    }
+}
+
+impl From<FromRows> for Step {
+    fn from(step: FromRows) -> Self {
+        Self::FromRows(Box::new(step))
+    }
+}
+
+impl Step {
+    /// What it does.
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::Generate(step) => step.verb,
+            Self::FromRows(step) => step.verb,
+        }
+    }
+
+    /// Files, folders, globs, adapters or `-`.
+    pub fn input(&self) -> &[String] {
+        match self {
+            Self::Generate(step) => &step.input,
+            Self::FromRows(step) => &step.input,
+        }
+    }
+
+    /// A dataset folder, or a file by its ending.
+    pub fn output(&self) -> &str {
+        match self {
+            Self::Generate(step) => &step.output,
+            Self::FromRows(step) => &step.output,
+        }
+    }
+
+    /// Another output.
+    pub fn set_output(&mut self, output: String) {
+        match self {
+            Self::Generate(step) => step.output = output,
+            Self::FromRows(step) => step.output = output,
+        }
+    }
+
+    /// The settings that decide the rows, by key.
+    fn what(&self) -> toml::Table {
+        let mut table = toml::Table::try_from(self).expect("settings are plain values");
+        for key in NOT_WHAT {
+            table.remove(key);
+        }
+        table
+    }
+
+    /// 16 hexadecimal digits that two steps share when they make the same rows of the same files.
+    pub fn hash(&self) -> String {
+        crate::rng::hex_of(&[&self.what().to_string()], 16)
+    }
+
+    /// Where two steps make different rows: lines such as `seed: 0 there, 1 here`.
+    pub fn differences(&self, there: &Self) -> Vec<String> {
+        let (here, there) = (self.what(), there.what());
+        let mut keys: Vec<&String> = here.keys().chain(there.keys()).collect();
+        keys.sort();
+        keys.dedup();
+        let shown = |value: Option<&toml::Value>| value.map_or("not set".to_owned(), ToString::to_string);
+        keys.into_iter()
+            .filter(|key| here.get(*key) != there.get(*key))
+            .map(|key| format!("{key}: {} there, {} here", shown(there.get(key)), shown(here.get(key))))
+            .collect()
+    }
+
+    fn read(value: Spanned<DeValue<'_>>) -> Result<Self, toml::de::Error> {
+        let verb = value.get_ref().get("verb").cloned();
+        let verb = verb.map_or(Ok(Verb::Generate), |verb| Verb::deserialize(verb.into_deserializer()))?;
+        let step = value.into_deserializer();
+        Ok(match verb {
+            Verb::Generate => Self::Generate(Box::deserialize(step)?),
+            Verb::Apply | Verb::Remix => Self::FromRows(Box::deserialize(step)?),
+        })
+    }
+}
+
+impl Recipe {
+    /// A recipe of one step.
+    pub fn of(step: impl Into<Step>) -> Self {
+        Self { version: VERSION, step: vec![step.into()] }
+    }
+
+    /// Reads a recipe.
+    ///
+    /// # Errors
+    /// When the file can't be read, is no TOML, has an unknown key (the nearest name is the hint), a
+    /// value of the wrong type, another version or no step. The line is named.
+    pub fn read(path: &Path) -> Result<Self> {
+        let failed = || Error::input(format!("failed to read recipe `{}`", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|e| failed().because(e))?;
+        Self::parse(&text).map_err(|e| {
+            let hint = e.hint().map(str::to_owned);
+            let error = failed().because(e.to_string());
+            match hint {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            }
+        })
+    }
+
+    /// [`Recipe::read`] of a text.
+    ///
+    /// # Errors
+    /// As there, without the file's name.
+    pub fn parse(text: &str) -> Result<Self> {
+        static UNKNOWN: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new("unknown (?:field|variant) `([^`]*)`, expected (.*)").expect("the pattern is valid")
+        });
+        static NAME: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new("`([^`]*)`").expect("the pattern is valid"));
+        let recipe = Self::from_toml(text).map_err(|e: toml::de::Error| {
+            let line = e.span().map(|span| 1 + text[..span.start].matches('\n').count());
+            let at = line.map_or(String::new(), |line| format!(" at line {line}"));
+            let Some(unknown) = UNKNOWN.captures(e.message()) else {
+                return Error::input(format!("{}{at}", e.message().trim()));
+            };
+            let known: Vec<&str> =
+                NAME.captures_iter(&unknown[2]).filter_map(|name| Some(name.get(1)?.as_str())).collect();
+            let hint = match nearest(&unknown[1], known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are {}", known.join(", ")),
+            };
+            Error::input(format!("unknown name `{}`{at}", &unknown[1])).with_hint(hint)
+        })?;
+        if recipe.version != VERSION {
+            return Err(Error::input(format!("recipe version {} is not known", recipe.version))
+                .with_hint(format!("this instil reads version {VERSION}")));
+        }
+        if recipe.step.is_empty() {
+            return Err(Error::input("the recipe has no step").with_hint("a step begins with [[step]]"));
+        }
+        Ok(recipe)
+    }
+
+    fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
+        /// The frame; what the steps hold depends on their verbs.
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Frame {
+            version: u32,
+            #[serde(rename = "step")]
+            _step: Vec<serde::de::IgnoredAny>,
+        }
+        let Frame { version, .. } = toml::from_str(text)?;
+        let mut root = DeTable::parse(text)?.into_inner();
+        let steps = match root.remove("step").map(Spanned::into_inner) {
+            Some(DeValue::Array(steps)) => steps.into_iter().map(Step::read).collect::<Result<_, _>>()?,
+            _ => Vec::new(),
+        };
+        Ok(Self { version, step: steps })
+    }
+
+    /// The recipe as a file.
+    pub fn to_toml(&self) -> String {
+        let body = toml::to_string(self).expect("settings are plain values");
+        format!("# `instil run` with this file makes the same rows again.\n{body}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settled_recipe_reads_back() {
+        let recipe = Recipe::of(Generate {
+            input: vec!["a \"quoted\" path/".to_owned()],
+            output: "out".to_owned(),
+            limit: Some(3),
+            ..Generate::default()
+        });
+        assert_eq!(Recipe::parse(&recipe.to_toml()).unwrap(), recipe);
+    }
+
+    #[test]
+    fn what_is_left_out_has_the_programs_defaults() {
+        let recipe = Recipe::parse("version = 1\n[[step]]\ninput = ['a']\noutput = 'out'\n").unwrap();
+        let [Step::Generate(step)] = recipe.step.as_slice() else { panic!("{recipe:?}") };
+        assert_eq!(step.samples, 1);
+        assert_eq!(step.kinds().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn faults_are_named_with_their_line() {
+        let say = |text: &str| {
+            let e = Recipe::parse(text).unwrap_err();
+            format!("{e} / {}", e.hint().unwrap_or("-"))
+        };
+        insta::assert_snapshot!(say("version = 1\n[[step]]\nsampels = 2\n"), @"unknown name `sampels` at line 3 / did you mean `samples`?");
+        insta::assert_snapshot!(say("version = 1\n[[step]]\nverb = 'generat'\n"), @"unknown name `generat` at line 3 / did you mean `generate`?");
+        insta::assert_snapshot!(say("version = 1\n[[step]]\nsamples = 'two'\n"), @r#"invalid type: string "two", expected u32 at line 3 / -"#);
+        insta::assert_snapshot!(say("version = 2\nstep = []\n"), @"recipe version 2 is not known / this instil reads version 1");
+        insta::assert_snapshot!(say("version = 1\nstep = []\n"), @"the recipe has no step / a step begins with [[step]]");
+    }
+
+    #[test]
+    fn the_hash_is_of_what_is_made_not_of_where() {
+        let a = Generate::default();
+        let elsewhere = Step::from(Generate { output: "b".to_owned(), threads: 7, ..a.clone() });
+        let other = Step::from(Generate { seed: 1, ..a.clone() });
+        let a = Step::from(a);
+        assert_eq!(a.hash(), elsewhere.hash());
+        assert_ne!(a.hash(), other.hash());
+        assert_eq!(other.differences(&a), ["seed: 0 there, 1 here"]);
+    }
+}
