@@ -101,6 +101,7 @@ reasons! {
     MissingField Template "missing_field" "The row lacks a field that the template reads.";
     NotRendered Template "not_rendered" "The row's fields have another shape than the template expects.";
     NoSeparator Parse "no_separator" "The template renders to one part: nothing parts prompt and completion.";
+    SeveralSeparators Parse "several_separators" "The template renders to more than two parts.";
     TooLong Prompt "too_long" "The prompt leaves no room for an answer in the model's window.";
     Declined Generate "declined" "The generator found nothing to make of this passage.";
     Refused Generate "refused" "The model refuses this one prompt; its message is the raw text.";

@@ -7,6 +7,7 @@
 mod alpaca;
 mod bonito;
 mod column;
+mod ctga;
 mod messages;
 mod prompt_completion;
 
@@ -28,11 +29,14 @@ pub enum Format {
     Bonito,
     /// Instruction, passage and answer apart.
     Alpaca,
+    /// What the published training set of Bonito holds; for `remix` only.
+    Ctga,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 4] = [Self::Messages, Self::PromptCompletion, Self::Bonito, Self::Alpaca];
+    pub const ALL: [Self; 5] =
+        [Self::Messages, Self::PromptCompletion, Self::Bonito, Self::Alpaca, Self::Ctga];
 
     /// Its name, as in `--format messages`.
     pub fn name(self) -> &'static str {
@@ -41,6 +45,7 @@ impl Format {
             Self::PromptCompletion => "prompt-completion",
             Self::Bonito => "bonito",
             Self::Alpaca => "alpaca",
+            Self::Ctga => "ctga",
         }
     }
 
@@ -53,6 +58,7 @@ impl Format {
             }
             Self::Bonito => "Input and output, the columns of the published Bonito library.",
             Self::Alpaca => "Instruction, input and output; the input is the passage where it stands apart.",
+            Self::Ctga => "The eight columns of Bonito's published training set; what `remix` makes.",
         }
     }
 
@@ -87,6 +93,7 @@ impl Format {
             Self::PromptCompletion => prompt_completion::COLUMNS,
             Self::Bonito => bonito::COLUMNS,
             Self::Alpaca => alpaca::COLUMNS,
+            Self::Ctga => ctga::COLUMNS,
         }
     }
 
@@ -97,6 +104,7 @@ impl Format {
             Self::PromptCompletion => prompt_completion::cells(example),
             Self::Bonito => bonito::cells(example),
             Self::Alpaca => alpaca::cells(example),
+            Self::Ctga => ctga::cells(example),
         };
         Row::new(self.columns(), cells)
     }
