@@ -28,6 +28,8 @@ pub mod check;
 pub mod format;
 pub mod sink;
 
+pub mod shuffle;
+
 pub mod journal;
 pub mod ledger;
 pub mod recipe;

@@ -54,7 +54,7 @@ impl Write for OutFile {
 }
 
 /// The error for an output that can't be written: "can't `what` `path`", the cause, a way out.
-pub(super) fn failed(
+pub(crate) fn failed(
     what: &str,
     path: &Path,
     cause: impl std::error::Error + Send + Sync + 'static,

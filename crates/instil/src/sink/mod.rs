@@ -15,13 +15,14 @@ mod table;
 mod text;
 
 pub use card::{Card, CardSet, Made};
+pub(crate) use file::failed;
 pub use layout::{Layout, Packing, Shape};
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use card::Facts;
-use file::{OutFile, Written, failed};
+use file::{OutFile, Written};
 use publish::{Plan, Step};
 use records::{PROVENANCE, REJECTS};
 use shards::{ShardFiles, Shards};
