@@ -28,6 +28,7 @@ pub mod check;
 pub mod format;
 pub mod sink;
 
+pub mod draw;
 pub mod shuffle;
 
 pub mod journal;
