@@ -281,7 +281,7 @@ fn settle(
                         ledger.repair(*repair);
                     }
                     let prompt = PromptFacts { kind, seed: prompt.seed, hash: &prompt.hash, sample };
-                    writer.example(&example(road, identity, passage, prompt, parsed, completion))?;
+                    writer.example(&example(road, identity, passage, prompt, parsed, completion), 0)?;
                     ledger.leave(Stage::Write);
                     ledger.kind(&kind.into()).kept += 1;
                     continue;

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::draw::TRAIN;
 use crate::error::{Error, Result};
 use crate::rows;
 use crate::run::Report;
-use crate::sink::Layout;
+use crate::sink::{self, Layout};
 
 /// More different responses than this are no set of labels.
 const MOST_LABELS: usize = 24;
@@ -28,6 +29,9 @@ const OPENING_WORDS: usize = 4;
 pub struct Stats {
     /// Rows.
     pub rows: u64,
+    /// Rows by split; empty for a file, and for a folder without other splits than `train`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub splits: BTreeMap<String, u64>,
     /// Rows whose prompt and completion stand in an earlier row too.
     pub duplicates: u64,
     /// Characters of the prompts.
@@ -87,6 +91,7 @@ pub fn of(dataset: &Path) -> Result<Stats> {
     let (files, layout) = dataset_files(dataset)?;
     let mut stats = Stats {
         rows: 0,
+        splits: BTreeMap::new(),
         duplicates: 0,
         prompt_chars: Lengths::default(),
         completion_chars: Lengths::default(),
@@ -107,6 +112,7 @@ pub fn of(dataset: &Path) -> Result<Stats> {
     let mut labels: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     let mut openings: HashMap<String, u64> = HashMap::new();
     for file in &files {
+        let before = stats.rows;
         for row in rows::of_file(file)? {
             let row = row?;
             let (prompt, completion) = rows::prompt_and_completion(&row).ok_or_else(|| {
@@ -143,6 +149,12 @@ pub fn of(dataset: &Path) -> Result<Stats> {
                 stats.kinds.entry(kind).or_default().rows += 1;
             }
         }
+        if let Some(split) = sink::split_of(file) {
+            *stats.splits.entry(split.to_owned()).or_default() += stats.rows - before;
+        }
+    }
+    if stats.splits.keys().eq([TRAIN]) {
+        stats.splits.clear();
     }
     for (kind, counts) in labels {
         let repeated = counts.values().sum::<u64>() >= 2 * counts.len() as u64;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::hold::{Begun, begin};
 use super::{Done, Existing, Plan, Report};
+use crate::draw::TRAIN;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::ledger::{Ledger, StageCount};
@@ -48,7 +49,7 @@ pub fn generate(
     };
 
     let sampling = plan.road.sampling.clone();
-    let mut writer = Writer::create(&plan.layout, plan.format, sampling, recipe.shard_rows)?;
+    let mut writer = Writer::create(&plan.layout, plan.format, sampling, recipe.shard_rows, &[TRAIN])?;
     let bytes: u64 = plan.files.iter().map(|file| file.bytes).sum();
     let read = documents.read_bytes();
     let mut watch = |ledger: &Ledger| {

@@ -4,6 +4,7 @@
 //! run writes the same bytes.
 
 use std::fmt::Write;
+use std::ops::AddAssign;
 
 use super::features;
 use super::records::{self, PROVENANCE};
@@ -77,16 +78,32 @@ impl Default for Made {
 pub(super) struct Facts<'a> {
     pub(super) format: Format,
     pub(super) sampling: &'a Sampling,
-    pub(super) data: Size,
-    pub(super) provenance: Size,
+    /// The splits of the rows with their sizes, in order.
+    pub(super) data: Vec<(String, Size)>,
+    /// The same for their provenance.
+    pub(super) provenance: Vec<(String, Size)>,
 }
 
-/// The size of one config of the dataset.
+impl Facts<'_> {
+    fn rows(&self) -> u64 {
+        self.data.iter().map(|(_, size)| size.rows).sum()
+    }
+}
+
+/// The size of one split of one config of the dataset.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Size {
     pub(super) rows: u64,
     pub(super) arrow_bytes: u64,
     pub(super) file_bytes: u64,
+}
+
+impl AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.arrow_bytes += other.arrow_bytes;
+        self.file_bytes += other.file_bytes;
+    }
 }
 
 impl Card {
@@ -122,30 +139,35 @@ impl Card {
                 writeln!(out, "- {category}")?;
             }
         }
-        writeln!(out, "size_categories:\n- {}", size_category(facts.data.rows))?;
+        writeln!(out, "size_categories:\n- {}", size_category(facts.rows()))?;
         writeln!(out, "configs:")?;
         for (config, folder) in [("default", "data"), ("provenance", "provenance")] {
-            writeln!(
-                out,
-                "- config_name: {config}\n  data_files:\n  - split: train\n    path: {folder}/train-*.parquet"
-            )?;
+            writeln!(out, "- config_name: {config}\n  data_files:")?;
+            for (split, _) in &facts.data {
+                writeln!(out, "  - split: {split}\n    path: {folder}/{split}-*.parquet")?;
+            }
         }
         writeln!(out, "dataset_info:")?;
         let columns = records::keyed(facts.format);
-        for (config, columns, size) in
-            [("default", columns.as_slice(), facts.data), ("provenance", PROVENANCE, facts.provenance)]
+        for (config, columns, splits) in
+            [("default", columns.as_slice(), &facts.data), ("provenance", PROVENANCE, &facts.provenance)]
         {
             writeln!(out, "- config_name: {config}\n  features:")?;
             write!(out, "{}", features::yaml(columns))?;
-            writeln!(out, "  splits:\n  - name: train")?;
-            writeln!(out, "    num_bytes: {}\n    num_examples: {}", size.arrow_bytes, size.rows)?;
-            writeln!(out, "  download_size: {}\n  dataset_size: {}", size.file_bytes, size.arrow_bytes)?;
+            writeln!(out, "  splits:")?;
+            let mut all = Size::default();
+            for (split, size) in splits {
+                writeln!(out, "  - name: {split}")?;
+                writeln!(out, "    num_bytes: {}\n    num_examples: {}", size.arrow_bytes, size.rows)?;
+                all += *size;
+            }
+            writeln!(out, "  download_size: {}\n  dataset_size: {}", all.file_bytes, all.arrow_bytes)?;
         }
         writeln!(out, "---\n")
     }
 
     fn body(&self, facts: &Facts<'_>, out: &mut String) -> std::fmt::Result {
-        let rows = facts.data.rows;
+        let rows = facts.rows();
         let columns = records::keyed(facts.format);
         writeln!(out, "# {}\n", one_line(&self.name))?;
         let shape = format!(
@@ -181,12 +203,20 @@ impl Card {
             }
         }
         writeln!(out, "## Load it\n\n```python\nfrom datasets import load_dataset\n")?;
-        writeln!(out, "data = load_dataset(\"path/to/this/folder\", split=\"train\")")?;
+        let first = &facts.data[0].0;
+        writeln!(out, "data = load_dataset(\"path/to/this/folder\", split=\"{first}\")")?;
         writeln!(
             out,
-            "origin = load_dataset(\"path/to/this/folder\", \"provenance\", split=\"train\")  # same rows, same `id`"
+            "origin = load_dataset(\"path/to/this/folder\", \"provenance\", split=\"{first}\")  # same rows, same `id`"
         )?;
-        writeln!(out, "```\n\n## What was kept\n")?;
+        writeln!(out, "```\n")?;
+        if facts.data.len() > 1 {
+            writeln!(out, "## Splits\n")?;
+            let lines = facts.data.iter().map(|(split, size)| (format!("`{split}`"), size.rows));
+            table(out, ["Split", "Examples"], lines, rows)?;
+            writeln!(out)?;
+        }
+        writeln!(out, "## What was kept\n")?;
         table(
             out,
             ["Task kind", "Examples"],

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::draw;
 use crate::error::{Error, Result, nearest};
 
 /// The endings that give one file, as messages name them.
@@ -74,9 +75,9 @@ pub enum Shape {
 ///
 /// | | dataset folder | one file |
 /// |---|---|---|
-/// | rows | `DIR/data/train-00000-of-00001.parquet` … | `NAME` |
+/// | rows | `DIR/data/SPLIT-00000-of-00001.parquet` … | `NAME` |
 /// | card | `DIR/README.md` | |
-/// | provenance | `DIR/provenance/train-00000-of-00001.parquet` … | `NAME.run/provenance.parquet` |
+/// | provenance | `DIR/provenance/SPLIT-00000-of-00001.parquet` … | `NAME.run/provenance.parquet` |
 /// | rejects | `DIR/run/rejects.parquet` | `NAME.run/rejects.parquet` |
 /// | under way | `DIR/run/partial/` | `NAME.run/partial/` |
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +171,7 @@ impl Layout {
         self.run().join("rejects.parquet")
     }
 
-    /// The files of rows that are there, in order.
+    /// The files of rows that are there: those of all splits, by the names of splits and then in order.
     ///
     /// # Errors
     /// When the folder can't be listed.
@@ -181,7 +182,7 @@ impl Layout {
         }
     }
 
-    /// The files of provenance that are there, in order. Row by row they are in step with
+    /// The files of provenance that are there, in the same order. Row by row they are in step with
     /// [`data_files`](Self::data_files).
     ///
     /// # Errors
@@ -214,17 +215,21 @@ fn shape_of(name: &str) -> Result<Shape, &str> {
 }
 
 /// The name of a finished shard.
-pub(super) fn shard_name(index: usize, of: usize) -> String {
-    format!("train-{index:05}-of-{of:05}.parquet")
+pub(super) fn shard_name(split: &str, index: usize, of: usize) -> String {
+    format!("{split}-{index:05}-of-{of:05}.parquet")
 }
 
-/// Whether [`shard_name`] may have made this name.
-fn is_shard_name(name: &str) -> bool {
+/// The split whose shard has this name, if [`shard_name`] may have made it.
+fn split_of_shard(name: &str) -> Option<&str> {
     let number = |digits: &str| digits.len() >= 5 && digits.bytes().all(|digit| digit.is_ascii_digit());
-    name.strip_prefix("train-")
-        .and_then(|rest| rest.strip_suffix(".parquet"))
-        .and_then(|rest| rest.split_once("-of-"))
-        .is_some_and(|(index, of)| number(index) && number(of))
+    let (split, rest) = name.strip_suffix(".parquet")?.split_once('-')?;
+    let (index, of) = rest.split_once("-of-")?;
+    (draw::check_name(split).is_ok() && number(index) && number(of)).then_some(split)
+}
+
+/// The split that a file of a dataset folder belongs to.
+pub(crate) fn split_of(file: &Path) -> Option<&str> {
+    split_of_shard(file.file_name()?.to_str()?)
 }
 
 /// The shards that lie in a folder, sorted; none if it isn't there.
@@ -239,7 +244,7 @@ pub(super) fn shards_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut shards = Vec::new();
     for entry in entries {
         let entry = entry.map_err(failed)?;
-        if entry.file_name().to_str().is_some_and(is_shard_name) {
+        if entry.file_name().to_str().is_some_and(|name| split_of_shard(name).is_some()) {
             shards.push(entry.path());
         }
     }
@@ -300,14 +305,17 @@ mod tests {
 
     #[test]
     fn shards_are_known_by_their_names() {
-        assert!(is_shard_name(&shard_name(0, 1)) && is_shard_name(&shard_name(123_456, 200_000)));
+        assert_eq!(split_of_shard(&shard_name("train", 0, 1)), Some("train"));
+        assert_eq!(split_of_shard(&shard_name("validation", 123_456, 200_000)), Some("validation"));
         for name in [
             "train-0-of-1.parquet",
             "train-00000-of-00001.parquet.tmp",
-            "test-00000-of-00001.parquet",
+            "my-train-00000-of-00001.parquet",
+            "Test-00000-of-00001.parquet",
+            "-00000-of-00001.parquet",
             "train.parquet",
         ] {
-            assert!(!is_shard_name(name), "{name}");
+            assert_eq!(split_of_shard(name), None, "{name}");
         }
     }
 }

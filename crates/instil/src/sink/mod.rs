@@ -16,6 +16,7 @@ mod text;
 
 pub use card::{Card, CardSet, Made};
 pub(crate) use file::failed;
+pub(crate) use layout::split_of;
 pub use layout::{Layout, Packing, Shape};
 
 use std::io::Write as _;
@@ -25,10 +26,11 @@ use card::Facts;
 use file::{OutFile, Written};
 use publish::{Plan, Step};
 use records::{PROVENANCE, REJECTS};
-use shards::{ShardFiles, Shards};
+use shards::{SplitFiles, SplitShards, place};
 use table::{Table, TableFile};
 use text::TextFile;
 
+use crate::draw;
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::lm::Sampling;
@@ -42,11 +44,11 @@ pub const SHARD_ROWS: usize = 500_000;
 ///
 /// # Example
 /// ```
-/// use instil::{format::Format, lm::Sampling, sink::{Card, Layout, SHARD_ROWS, Writer}};
+/// use instil::{draw::TRAIN, format::Format, lm::Sampling, sink::{Card, Layout, SHARD_ROWS, Writer}};
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let output = folder.path().join("out.jsonl");
 /// let layout = Layout::of(&output)?;
-/// let writer = Writer::create(&layout, Format::Messages, Sampling::default(), SHARD_ROWS)?;
+/// let writer = Writer::create(&layout, Format::Messages, Sampling::default(), SHARD_ROWS, &[TRAIN])?;
 /// let finished = writer.finish(&Card::default())?;
 /// assert_eq!(finished.rows, 0);
 /// # Ok::<(), instil::Error>(())
@@ -56,7 +58,7 @@ pub struct Writer {
     format: Format,
     sampling: Sampling,
     rows: Rows,
-    provenance: Shards,
+    provenance: SplitShards,
     rejects: Table,
 }
 
@@ -67,7 +69,7 @@ pub struct Finished {
     pub rows: u64,
     /// Rejects.
     pub rejects: u64,
-    /// The files of rows, in order.
+    /// The files of rows, split by split, in order.
     pub files: Vec<FinishedFile>,
 }
 
@@ -92,7 +94,7 @@ pub struct FinishedFile {
 /// Where the rows go.
 enum Rows {
     /// To the shards of a dataset folder, each row after its id.
-    Shards(Shards),
+    Shards(SplitShards),
     /// To one Parquet file.
     Table(Table),
     /// To one text file.
@@ -100,11 +102,20 @@ enum Rows {
 }
 
 impl Writer {
-    /// A writer for this layout. What an unfinished run left in [`Layout::partial`] is removed.
+    /// A writer for this layout, with the names of its splits: at least one, for a file exactly one. What
+    /// an unfinished run left in [`Layout::partial`] is removed.
     ///
     /// # Errors
-    /// When the format doesn't fit the file, when `shard_rows` is 0, or when the folder can't be written to.
-    pub fn create(layout: &Layout, format: Format, sampling: Sampling, shard_rows: usize) -> Result<Self> {
+    /// When the format doesn't fit the file, when one file is to hold several splits, when a split's name
+    /// isn't one or comes twice, when `shard_rows` is 0, or when the folder can't be written to.
+    pub fn create(
+        layout: &Layout,
+        format: Format,
+        sampling: Sampling,
+        shard_rows: usize,
+        splits: &[&str],
+    ) -> Result<Self> {
+        check_splits(layout, splits)?;
         if layout.shape() == Shape::Csv && !format.is_flat() {
             return Err(text::no_csv(layout.output(), format));
         }
@@ -118,7 +129,8 @@ impl Writer {
         let file = partial.join(layout.output().file_name().unwrap_or_default());
         let rows = match layout.shape() {
             Shape::Folder => {
-                Rows::Shards(Shards::create(partial.join("data"), records::keyed(format), shard_rows)?)
+                let columns = records::keyed(format);
+                Rows::Shards(SplitShards::create(&partial.join("data"), splits, &columns, shard_rows)?)
             }
             Shape::Parquet => Rows::Table(Table::create(file, format.columns())?),
             Shape::Jsonl(packing) => Rows::Text(TextFile::jsonl(file, packing)?),
@@ -126,27 +138,30 @@ impl Writer {
             Shape::Csv => Rows::Text(TextFile::csv(file, format.columns())?),
         };
         let shard_rows = if layout.is_folder() { shard_rows } else { usize::MAX };
-        let provenance = Shards::create(partial.join("provenance"), PROVENANCE.to_vec(), shard_rows)?;
+        let provenance = SplitShards::create(&partial.join("provenance"), splits, PROVENANCE, shard_rows)?;
         let rejects = Table::create(partial.join("rejects.parquet"), REJECTS)?;
         Ok(Self { layout: layout.clone(), format, sampling, rows, provenance, rejects })
     }
 
-    /// Adds an example.
+    /// Adds an example to the split with this index among those of [`create`](Self::create).
     ///
     /// # Errors
     /// When it can't be written, for instance to a full disk. The writer is of no use afterwards.
-    pub fn example(&mut self, example: &Example) -> Result<()> {
+    ///
+    /// # Panics
+    /// When there is no such split.
+    pub fn example(&mut self, example: &Example, split: usize) -> Result<()> {
         let row = self.format.row(example);
         match &mut self.rows {
             Rows::Shards(shards) => {
                 let mut cells = row.into_cells();
                 cells.insert(0, example.id.as_str().into());
-                shards.next()?.push(&cells)?;
+                shards.next(split)?.push(&cells)?;
             }
             Rows::Table(table) => table.push(row.cells())?,
             Rows::Text(file) => file.push(&row)?,
         }
-        self.provenance.next()?.push(&records::provenance(example, &self.sampling))
+        self.provenance.next(split)?.push(&records::provenance(example, &self.sampling))
     }
 
     /// Adds something that was not used.
@@ -172,18 +187,22 @@ impl Writer {
         let Self { layout, format, sampling, rows, provenance, rejects } = self;
         let rejects = rejects.finish()?;
         let provenance = provenance.finish()?;
-        let mut finished = Finished { rows: provenance.size.rows, rejects: rejects.rows, files: Vec::new() };
+        let rows_written = provenance.iter().map(|(_, shards)| shards.size.rows).sum();
+        let mut finished = Finished { rows: rows_written, rejects: rejects.rows, files: Vec::new() };
         let mut plan = Plan::default();
         match rows {
             Rows::Shards(data) => {
                 let data = data.finish()?;
+                let sizes = |splits: &SplitFiles| {
+                    splits.iter().map(|(name, shards)| (name.clone(), shards.size)).collect()
+                };
                 let facts =
-                    Facts { format, sampling: &sampling, data: data.size, provenance: provenance.size };
+                    Facts { format, sampling: &sampling, data: sizes(&data), provenance: sizes(&provenance) };
                 let card = write_card(layout.partial().join("README.md"), &card.text(&facts))?;
                 let readme = layout.output().join("README.md");
                 plan.add(Step::Remove(readme.clone()));
-                finished.files = data.place(&layout.output().join("data"), &mut plan)?;
-                provenance.place(&layout.output().join("provenance"), &mut plan)?;
+                finished.files = place(data, &layout.output().join("data"), &mut plan)?;
+                place(provenance, &layout.output().join("provenance"), &mut plan)?;
                 plan.add(Step::Move { from: rejects.file.path, to: layout.rejects() });
                 plan.add(Step::Move { from: card.path, to: readme });
             }
@@ -207,12 +226,13 @@ impl Writer {
 fn place_one(
     layout: &Layout,
     rows: Written,
-    provenance: ShardFiles,
+    provenance: SplitFiles,
     rejects: TableFile,
     plan: &mut Plan,
     finished: &mut Finished,
 ) {
-    let [provenance] = provenance.files.try_into().expect("the provenance of one file is never cut");
+    let files: Vec<Written> = provenance.into_iter().flat_map(|(_, shards)| shards.files).collect();
+    let [provenance] = files.try_into().expect("the provenance of one file is never cut");
     finished.files = vec![FinishedFile::of(&rows, layout.output().to_owned())];
     plan.add(Step::Move { from: provenance.path, to: layout.run().join("provenance.parquet") });
     plan.add(Step::Move { from: rejects.file.path, to: layout.rejects() });
@@ -222,6 +242,28 @@ fn place_one(
 impl FinishedFile {
     fn of(file: &Written, path: PathBuf) -> Self {
         Self { path, bytes: file.bytes, hash: file.hash.to_hex().to_string() }
+    }
+}
+
+/// Refuses splits that can't be written.
+fn check_splits(layout: &Layout, splits: &[&str]) -> Result<()> {
+    for (index, split) in splits.iter().enumerate() {
+        draw::check_name(split)?;
+        if splits[..index].contains(split) {
+            return Err(
+                Error::usage(format!("the split `{split}` is named twice")).with_hint("name each split once")
+            );
+        }
+    }
+    match splits {
+        [] => Err(Error::usage("can't write a dataset without a split").with_hint("name one, as `train`")),
+        [_, _, ..] if !layout.is_folder() => Err(Error::usage(format!(
+            "one file, `{}`, can't hold the splits `{}`",
+            layout.output().display(),
+            splits.join("`, `")
+        ))
+        .with_hint("write a folder, which has files for each: name the output without an ending")),
+        _ => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A table in files of so many rows each.
+//! A table in files of so many rows each, split by split.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::table::{Table, TableFile};
 use crate::error::Result;
 use crate::format::Column;
 
-/// The shards of one table. How many there will be isn't known before the end, so they are
+/// The shards of one split of a table. How many there will be isn't known before the end, so they are
 /// numbered in the folder of unfinished files and get their names when they are put in place.
 pub(super) struct Shards {
     folder: PathBuf,
@@ -22,7 +22,7 @@ pub(super) struct Shards {
     size: Size,
 }
 
-/// The finished shards of one table, still in the folder of unfinished files.
+/// The finished shards of one split, still in the folder of unfinished files.
 pub(super) struct ShardFiles {
     pub(super) files: Vec<Written>,
     pub(super) size: Size,
@@ -50,9 +50,7 @@ impl Shards {
     }
 
     fn add(&mut self, shard: TableFile) {
-        self.size.rows += shard.rows;
-        self.size.arrow_bytes += shard.arrow_bytes;
-        self.size.file_bytes += shard.file.bytes;
+        self.size += Size { rows: shard.rows, arrow_bytes: shard.arrow_bytes, file_bytes: shard.file.bytes };
         self.done.push(shard.file);
     }
 
@@ -69,24 +67,57 @@ impl Shards {
     }
 }
 
-impl ShardFiles {
-    /// Adds the steps that put the shards into `folder`, and that take shards of an earlier run out of it.
-    pub(super) fn place(self, folder: &Path, plan: &mut Plan) -> Result<Vec<FinishedFile>> {
-        let count = self.files.len();
-        let places: Vec<_> = (0..count).map(|index| folder.join(shard_name(index, count))).collect();
-        let stale = shards_in(folder)?.into_iter().filter(|old| !places.contains(old));
-        stale.for_each(|old| plan.add(Step::Remove(old)));
-        plan.add(Step::Folder(folder.to_owned()));
-        let finished = self
-            .files
-            .iter()
-            .zip(&places)
-            .map(|(file, place)| FinishedFile::of(file, place.clone()))
-            .collect();
-        for (file, to) in self.files.into_iter().zip(places) {
-            plan.add(Step::Move { from: file.path, to });
-        }
-        plan.add(Step::Sync(folder.to_owned()));
-        Ok(finished)
+/// A table that is parted into splits, each in shards of its own.
+pub(super) struct SplitShards {
+    splits: Vec<(String, Shards)>,
+}
+
+/// The finished shards of all splits with their names, in the order in which the splits were asked for.
+pub(super) type SplitFiles = Vec<(String, ShardFiles)>;
+
+impl SplitShards {
+    /// A table of these splits below `folder`; those after the first have folders in it.
+    pub(super) fn create(
+        folder: &Path,
+        names: &[&str],
+        columns: &[Column],
+        shard_rows: usize,
+    ) -> Result<Self> {
+        let create = |(index, name): (usize, &&str)| {
+            let folder = if index == 0 { folder.to_owned() } else { folder.join(name) };
+            Ok(((*name).to_owned(), Shards::create(folder, columns.to_vec(), shard_rows)?))
+        };
+        let splits = names.iter().enumerate().map(create).collect::<Result<_>>()?;
+        Ok(Self { splits })
     }
+
+    /// The shard that takes the next row of this split.
+    pub(super) fn next(&mut self, split: usize) -> Result<&mut Table> {
+        self.splits[split].1.next()
+    }
+
+    /// Ends the last shard of every split.
+    pub(super) fn finish(self) -> Result<SplitFiles> {
+        self.splits.into_iter().map(|(name, shards)| Ok((name, shards.finish()?))).collect()
+    }
+}
+
+/// Adds the steps that put the shards of all splits into `folder`, and that take shards of an earlier
+/// run out of it.
+pub(super) fn place(splits: SplitFiles, folder: &Path, plan: &mut Plan) -> Result<Vec<FinishedFile>> {
+    let placed = splits.into_iter().flat_map(|(split, shards)| {
+        let count = shards.files.len();
+        let name = move |index| folder.join(shard_name(&split, index, count));
+        shards.files.into_iter().enumerate().map(move |(index, file)| (file, name(index)))
+    });
+    let placed: Vec<(Written, PathBuf)> = placed.collect();
+    let stale = shards_in(folder)?.into_iter().filter(|old| placed.iter().all(|(_, place)| place != old));
+    stale.for_each(|old| plan.add(Step::Remove(old)));
+    plan.add(Step::Folder(folder.to_owned()));
+    let finished = placed.iter().map(|(file, place)| FinishedFile::of(file, place.clone())).collect();
+    for (file, to) in placed {
+        plan.add(Step::Move { from: file.path, to });
+    }
+    plan.add(Step::Sync(folder.to_owned()));
+    Ok(finished)
 }

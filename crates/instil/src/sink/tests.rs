@@ -52,11 +52,38 @@ fn card() -> Card {
 
 fn writer(output: &Path, format: Format, shard_rows: usize) -> Writer {
     let layout = Layout::of(output).unwrap();
-    Writer::create(&layout, format, Sampling::default(), shard_rows).unwrap()
+    Writer::create(&layout, format, Sampling::default(), shard_rows, &["train"]).unwrap()
+}
+
+/// Writes examples to the splits that `split` names for their numbers.
+fn write_splits(
+    output: &Path,
+    splits: &[&str],
+    shard_rows: usize,
+    examples: &[Example],
+    split: impl Fn(usize) -> usize,
+) -> Finished {
+    split_writer(output, splits, shard_rows, examples, split).finish(&card()).unwrap()
+}
+
+fn split_writer(
+    output: &Path,
+    splits: &[&str],
+    shard_rows: usize,
+    examples: &[Example],
+    split: impl Fn(usize) -> usize,
+) -> Writer {
+    let layout = Layout::of(output).unwrap();
+    let mut writer =
+        Writer::create(&layout, Format::Messages, Sampling::default(), shard_rows, splits).unwrap();
+    for (number, example) in examples.iter().enumerate() {
+        writer.example(example, split(number)).unwrap();
+    }
+    writer
 }
 
 fn fill(mut writer: Writer, examples: &[Example]) -> Writer {
-    examples.iter().for_each(|example| writer.example(example).unwrap());
+    examples.iter().for_each(|example| writer.example(example, 0).unwrap());
     rejects().iter().for_each(|reject| writer.reject(reject).unwrap());
     writer
 }
@@ -157,7 +184,7 @@ fn an_empty_dataset_has_its_columns() {
     let (empty, full) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     for format in Format::ALL {
         let layout = Layout::of(empty.path()).unwrap();
-        Writer::create(&layout, format, Sampling::default(), 10).unwrap().finish(&Card::default()).unwrap();
+        writer(empty.path(), format, 10).finish(&Card::default()).unwrap();
         write(full.path(), format, 10, &examples(3));
         for name in ["data", "provenance"] {
             let file = |folder: &TempDir| folder.path().join(name).join("train-00000-of-00001.parquet");
@@ -169,6 +196,83 @@ fn an_empty_dataset_has_its_columns() {
             fs::read_to_string(empty.path().join("README.md")).unwrap().contains("Nothing was rejected.")
         );
     }
+}
+
+#[test]
+fn a_dataset_of_several_splits() {
+    let folder = TempDir::new().unwrap();
+    // Every third example is for validation; nothing is for the test.
+    let splits = ["train", "validation", "test"];
+    let finished =
+        write_splits(folder.path(), &splits, 3, &examples(11), |number| usize::from(number % 3 == 2));
+    assert_eq!((finished.rows, finished.files.len()), (11, 5));
+    insta::assert_snapshot!(names(folder.path()), @r"
+    README.md
+    data/
+    data/test-00000-of-00001.parquet
+    data/train-00000-of-00003.parquet
+    data/train-00001-of-00003.parquet
+    data/train-00002-of-00003.parquet
+    data/validation-00000-of-00001.parquet
+    provenance/
+    provenance/test-00000-of-00001.parquet
+    provenance/train-00000-of-00003.parquet
+    provenance/train-00001-of-00003.parquet
+    provenance/train-00002-of-00003.parquet
+    provenance/validation-00000-of-00001.parquet
+    run/
+    run/rejects.parquet
+    ");
+    let layout = Layout::of(folder.path()).unwrap();
+    let (data, provenance) = (layout.data_files().unwrap(), layout.provenance_files().unwrap());
+    let mut rows = BTreeMap::new();
+    for (data, provenance) in data.iter().zip(&provenance) {
+        assert_eq!(data.file_name(), provenance.file_name());
+        assert_eq!(texts(data, "id"), texts(provenance, "id"));
+        assert_eq!(describe(data), describe(&finished.files[0].path));
+        let split = split_of(data).unwrap().to_owned();
+        rows.entry(split).or_insert_with(Vec::new).extend(texts(data, "id"));
+    }
+    let ids: Vec<_> = examples(11).into_iter().map(|example| example.id).collect();
+    assert_eq!(rows["validation"], [2, 5, 8].map(|n: usize| ids[n].clone()));
+    assert_eq!(rows["train"].len(), 8);
+    assert_eq!(rows["test"], [""; 0]);
+    let card = fs::read_to_string(folder.path().join("README.md")).unwrap();
+    insta::with_settings!({filters => vec![(r"download_size: \d+", "download_size: [bytes]")]}, {
+        insta::assert_snapshot!("card_of_several_splits", card);
+    });
+}
+
+#[test]
+fn a_run_with_other_splits_leaves_none_of_the_old_ones() {
+    let (folder, fresh) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let write = |folder: &Path, splits: &[&str]| {
+        let last = splits.len() - 1;
+        write_splits(folder, splits, 2, &examples(5), |number| number.min(last));
+    };
+    write(fresh.path(), &["train", "test"]);
+    for before in [&["train", "validation", "test"] as &[&str], &["train"]] {
+        write(folder.path(), before);
+        write(folder.path(), &["train", "test"]);
+        assert_eq!(tree(folder.path()), tree(fresh.path()));
+    }
+}
+
+#[test]
+fn splits_that_cant_be_written_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let refused = |output: &str, splits: &[&str]| {
+        let layout = Layout::of(&folder.path().join(output)).unwrap();
+        let error = Writer::create(&layout, Format::Messages, Sampling::default(), 1, splits).err().unwrap();
+        assert_eq!(error.kind(), crate::ErrorKind::Usage);
+        assert!(!layout.run().exists());
+        let place = folder.path().join("");
+        format!("{error}; {}", error.hint().unwrap()).replace(place.to_str().unwrap(), "")
+    };
+    insta::assert_snapshot!(refused("a.jsonl", &["train", "test"]), @"one file, `a.jsonl`, can't hold the splits `train`, `test`; write a folder, which has files for each: name the output without an ending");
+    insta::assert_snapshot!(refused("out", &["train", "../test"]), @"`../test` can't be the name of a split; a name is letters from a to z, as `validation`, `test` or `dev`");
+    insta::assert_snapshot!(refused("out", &["train", "train"]), @"the split `train` is named twice; name each split once");
+    insta::assert_snapshot!(refused("out", &[]), @"can't write a dataset without a split; name one, as `train`");
 }
 
 #[test]
@@ -203,6 +307,26 @@ fn a_run_stopped_at_any_moment_of_its_end_can_be_done_again() {
         let places = [layout.data_files().unwrap(), layout.provenance_files().unwrap()].concat();
         assert!(places.iter().all(|file| !batches(file).is_empty()));
         write(folder.path(), Format::Bonito, 2, &examples(3));
+        assert_eq!(tree(folder.path()), tree(fresh.path()), "stopped after {stopped_after} steps");
+    }
+}
+
+#[test]
+fn a_run_of_splits_stopped_at_any_moment_of_its_end_can_be_done_again() {
+    let splits = ["train", "test"];
+    let split = |number| number % 2;
+    let fresh = TempDir::new().unwrap();
+    write_splits(fresh.path(), &splits, 2, &examples(5), split);
+    for stopped_after in 0.. {
+        let folder = TempDir::new().unwrap();
+        write_splits(folder.path(), &["train", "dev"], 1, &examples(4), split);
+        let writer = split_writer(folder.path(), &splits, 2, &examples(5), split);
+        let (plan, _) = writer.close(&card()).unwrap();
+        if stopped_after > plan.steps.len() {
+            break;
+        }
+        plan.steps[..stopped_after].iter().for_each(|step| step.run().unwrap());
+        write_splits(folder.path(), &splits, 2, &examples(5), split);
         assert_eq!(tree(folder.path()), tree(fresh.path()), "stopped after {stopped_after} steps");
     }
 }
@@ -275,7 +399,7 @@ fn every_text_file_holds_the_same_rows() {
 #[test]
 fn csv_is_refused_for_lists() {
     let layout = Layout::of(Path::new("out.csv")).unwrap();
-    let error = Writer::create(&layout, Format::Messages, Sampling::default(), 1).err().unwrap();
+    let error = Writer::create(&layout, Format::Messages, Sampling::default(), 1, &["train"]).err().unwrap();
     insta::assert_snapshot!(error.to_string(), @"format `messages` doesn't fit the CSV file `out.csv`: its rows hold lists");
     insta::assert_snapshot!(error.hint().unwrap(), @"formats that fit are `prompt-completion`, `bonito`, `alpaca`; or end the output's name in .jsonl or .parquet");
     assert!(!layout.run().exists());
@@ -301,7 +425,7 @@ fn a_full_disk_is_an_error_with_a_way_out() {
         let file = Layout::of(output).unwrap().partial().join(file);
         std::os::unix::fs::symlink("/dev/full", &file).unwrap();
         let mut writer = writer;
-        let result = examples.iter().try_for_each(|example| writer.example(example));
+        let result = examples.iter().try_for_each(|example| writer.example(example, 0));
         let error = result.and_then(|()| writer.finish(&card())).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Output);
         assert!(error.to_string().ends_with(&format!("`{}`", file.display())), "{error}");
@@ -326,7 +450,7 @@ fn a_full_disk_is_an_error_with_a_way_out() {
 fn a_place_that_cant_be_written_to_is_an_error_with_a_way_out() {
     // Even the superuser can't make files in `/proc`.
     let layout = Layout::of(Path::new("/proc/instil/out")).unwrap();
-    let error = Writer::create(&layout, Format::Bonito, Sampling::default(), 1).err().unwrap();
+    let error = Writer::create(&layout, Format::Bonito, Sampling::default(), 1, &["train"]).err().unwrap();
     assert_eq!(error.kind(), crate::ErrorKind::Output);
     assert_eq!(error.to_string(), "can't make the folder `/proc/instil/out/run/partial`");
     assert!(error.hint().unwrap().contains("`-o`"));
