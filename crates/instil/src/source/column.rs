@@ -6,7 +6,8 @@ use super::Options;
 use crate::error::{Error, Result, nearest};
 
 /// The names that mean text, the likeliest first.
-const TEXT_NAMES: [&str; 7] = ["text", "content", "context", "passage", "document", "body", "article"];
+pub(crate) const TEXT_NAMES: [&str; 7] =
+    ["text", "content", "context", "passage", "document", "body", "article"];
 /// The name that means the id.
 const ID_NAME: &str = "id";
 /// A message with hundreds of columns helps nobody.

@@ -33,6 +33,8 @@ pub use bytes::Packing;
 pub use kind::Kind;
 pub use resolve::resolve;
 
+pub(crate) use column::TEXT_NAMES;
+
 use bytes::Peeked;
 use column::Choice;
 use place::{Item, Place};
