@@ -25,6 +25,17 @@ pub fn prompt(kind: TaskKind, context: &str) -> String {
     [TASK_TYPE, kind.full(), CONTEXT, python_strip(context), TASK].concat()
 }
 
+/// The completion that a task generator is trained to give, without the end-of-sequence token (spec/bonito.md
+/// 1.3); where the passage belongs, instruction or response hold [`PLACEHOLDER`].
+///
+/// ```
+/// use instil::prompt::bonito::target;
+/// assert_eq!(target(" {{context}}\nIs it a cat?\n", "Yes "), "{{context}}\nIs it a cat?\n<|pipe|>\nYes");
+/// ```
+pub fn target(instruction: &str, response: &str) -> String {
+    [python_strip(instruction), "\n", PIPE, "\n", python_strip(response)].concat()
+}
+
 /// The kind and context that [`prompt`] was given, if the text is such a prompt.
 ///
 /// The context ends at the last `<|task|>`, so a marker inside it changes nothing.
@@ -46,6 +57,12 @@ mod tests {
     fn python_strips_four_more_characters_than_rust() {
         assert_eq!(python_strip("\u{1c}\u{1f} a\u{1d}b \u{85}\u{1e}"), "a\u{1d}b");
         assert_eq!(python_strip("\u{200b}a"), "\u{200b}a");
+    }
+
+    #[test]
+    fn a_target_is_stripped_and_parted_by_one_pipe() {
+        assert_eq!(target("\u{1f} a\n b \n", "\tc\u{85}"), "a\n b\n<|pipe|>\nc");
+        assert_eq!(target("", ""), "\n<|pipe|>\n");
     }
 
     #[test]

@@ -4,5 +4,6 @@
 
 mod journal;
 mod layers;
+mod remix;
 mod road;
 mod support;

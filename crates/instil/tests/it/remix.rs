@@ -1,0 +1,200 @@
+//! PromptSource's own templates turned inside out; passed over where they aren't beside the repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use instil::template::engine::{Compiled, Fields, Options};
+use instil::template::remix::{self, Inversion, SkipReason};
+use instil::template::{Collection, Template};
+use serde_json::{Map, Value};
+
+const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/promptsource/templates");
+
+/// The published per-kind counts, spec/bonito.md 2.3.
+const PUBLISHED: [(&str, usize); 16] = [
+    ("coref", 10),
+    ("exqa", 49),
+    ("mcqa", 50),
+    ("nli", 30),
+    ("paraphrase", 3),
+    ("paraphrase_id", 16),
+    ("qa", 14),
+    ("qg", 13),
+    ("sent_comp", 18),
+    ("sentiment", 35),
+    ("summarization", 33),
+    ("te", 10),
+    ("text_gen", 9),
+    ("topic_class", 11),
+    ("wsd", 10),
+    ("ynqa", 12),
+];
+
+fn published() -> Option<Collection> {
+    if !Path::new(TEMPLATES).is_dir() {
+        eprintln!("skipped: no PromptSource beside the repository");
+        return None;
+    }
+    Some(Collection::read(Path::new(TEMPLATES)).unwrap())
+}
+
+fn by_kind(inversion: &Inversion) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for inverted in &inversion.inverted {
+        *counts.entry(inverted.kind.short()).or_default() += 1;
+    }
+    counts
+}
+
+fn datasets(inversion: &Inversion) -> BTreeSet<&str> {
+    inversion.inverted.iter().map(|inverted| &*inverted.key).collect()
+}
+
+fn only_passage(inversion: &Inversion) -> BTreeSet<(&str, &str)> {
+    let only = inversion.inverted.iter().filter(|inverted| inverted.only_passage);
+    only.map(|inverted| (&*inverted.key, inverted.template.as_str())).collect()
+}
+
+/// What of a template is neither output nor tag nor comment.
+fn text_of(jinja: &str) -> String {
+    let mut text = String::new();
+    let mut rest = jinja;
+    while let Some(at) = ["{{", "{%", "{#"].iter().filter_map(|mark| rest.find(mark)).min() {
+        let closing = match &rest[at..at + 2] {
+            "{{" => "}}",
+            "{%" => "%}",
+            _ => "#}",
+        };
+        text += &rest[..at];
+        rest = rest[at..].split_once(closing).map_or("", |(_, rest)| rest);
+    }
+    text + rest
+}
+
+#[test]
+fn under_reference_323_templates_of_38_configurations() {
+    let Some(collection) = published() else { return };
+    let inversion = remix::invert(&collection, true);
+    assert_eq!((inversion.inverted.len(), datasets(&inversion).len()), (323, 38));
+    assert_eq!(by_kind(&inversion).into_iter().collect::<Vec<_>>(), PUBLISHED);
+    assert_eq!(inversion.inverted.len() + inversion.skipped.len(), collection.len());
+    // The order is the table's.
+    assert_eq!(inversion.inverted[0].dataset, "cosmos_qa");
+    assert_eq!(inversion.inverted[322].dataset, "quartz");
+    assert_eq!(inversion.usable().count(), 323);
+    // The templates with a fallen-out passage, and all of multi_news.
+    let lost = inversion.skipped.iter().filter(|skipped| {
+        skipped.reason == SkipReason::NoContext && !skipped.dataset.starts_with("multi_news")
+    });
+    assert_eq!(lost.count(), 1 + 2 + 5 + 3 + 2 + 10 + 1);
+    for inverted in &inversion.inverted {
+        let rest = inverted.jinja.strip_prefix(&inverted.context).and_then(|rest| rest.strip_prefix("|||"));
+        let rest = rest.expect("the context comes first");
+        assert!(!rest.contains("|||") && rest.contains("{{copy_context}}"), "{}", inverted.jinja);
+        assert!(rest.contains(remix::PIPE), "{}", inverted.jinja);
+        let leaks = text_of(rest).contains("}}");
+        assert_eq!(leaks, inverted.dataset == "dream", "{}", inverted.jinja);
+    }
+}
+
+#[test]
+fn mended_327_templates_of_which_317_give_pairs() {
+    let Some(collection) = published() else { return };
+    let reference = remix::invert(&collection, true);
+    let inversion = remix::invert(&collection, false);
+    assert_eq!((inversion.inverted.len(), datasets(&inversion).len()), (327, 38));
+    assert_eq!(inversion.inverted.len() + inversion.skipped.len(), collection.len());
+    let mut expected = BTreeMap::from(PUBLISHED);
+    for (kind, more) in [("exqa", 1), ("sentiment", 2), ("topic_class", 1)] {
+        *expected.get_mut(kind).unwrap() += more;
+    }
+    assert_eq!(by_kind(&inversion), expected);
+    assert_eq!(
+        only_passage(&inversion),
+        BTreeSet::from([
+            ("app_reviews", "generate_review"),
+            ("cnn_dailymail/3.0.0", "generate_story"),
+            ("cnn_dailymail/3.0.0", "spice_up_story"),
+            ("dream", "answer-to-dialogue"),
+            ("duorc/ParaphraseRC", "build_story_around_qa"),
+            ("duorc/SelfRC", "build_story_around_qa"),
+            ("gigaword", "reverse_writing"),
+            ("gigaword", "write_an_article"),
+            ("hellaswag", "Open-ended start"),
+            ("samsum", "Write a dialogue that match this summary"),
+        ])
+    );
+    assert_eq!(inversion.usable().count(), 317);
+    // Under reference dream's has junk behind the placeholder.
+    let difference: Vec<_> =
+        only_passage(&inversion).difference(&only_passage(&reference)).copied().collect();
+    assert_eq!(difference, [("dream", "answer-to-dialogue")]);
+
+    let mut same = 0;
+    for inverted in &inversion.inverted {
+        let rest = inverted.jinja.strip_prefix(&inverted.context).and_then(|rest| rest.strip_prefix("|||"));
+        let rest = rest.expect("the context comes first");
+        let text = text_of(rest);
+        for leak in ["{{", "}}", "%}", "copy_context", "[pipe]"] {
+            assert!(!text.contains(leak), "{leak} in {}", inverted.jinja);
+        }
+        let other = reference
+            .inverted
+            .iter()
+            .find(|other| other.key == inverted.key && other.template == inverted.template);
+        if let Some(other) = other.filter(|other| other.dataset != "dream") {
+            let published = [&*inverted.context, "|||", &rest.replace("|||", remix::PIPE)].concat();
+            assert_eq!(published, other.jinja);
+            same += 1;
+        }
+    }
+    assert_eq!(same, 320);
+}
+
+/// A row with a text in every field that a template reads; `None` where the fields must have another shape.
+fn row(compiled: &Compiled) -> Map<String, Value> {
+    let names = compiled.variables().iter().filter(|name| *name != "answer_choices");
+    names
+        .map(|name| {
+            let value = match name.as_str() {
+                "label" | "answer" | "stars" => 1.into(),
+                "dialogue" | "supports" => Value::from(vec![format!("One {name}."), format!("Two {name}s.")]),
+                _ => format!("The {name} of this row.").into(),
+            };
+            (name.clone(), value)
+        })
+        .collect()
+}
+
+fn of<'a>(collection: &'a Collection, inverted: &remix::Inverted) -> &'a Template {
+    collection.template(&inverted.key, &inverted.template).unwrap()
+}
+
+#[test]
+fn the_passage_put_back_gives_what_the_template_gives() {
+    let Some(collection) = published() else { return };
+    let inversion = remix::invert(&collection, false);
+    let mut restored = 0;
+    for inverted in inversion.usable() {
+        let template = of(&collection, inverted);
+        let Ok(plain) =
+            Compiled::new(&template.jinja, template.answer_choices.as_deref(), Options::default())
+        else {
+            continue;
+        };
+        let row = row(&plain);
+        // Fields of another shape, or a condition that this row doesn't meet.
+        let Ok(original) = plain.render(&Fields::of(&row), 7) else { continue };
+        let fields = remix::fields(row, false).unwrap();
+        let Ok(rendered) = inverted.compile().unwrap().render(&fields, 7) else {
+            panic!("{} renders alone, but not turned inside out", inverted.template)
+        };
+        let Ok(pair) = inverted.pair(rendered) else { continue };
+        let (instruction, response) = pair.filled();
+        assert_eq!([instruction, response], original[..], "{}: {}", inverted.key, inverted.template);
+        assert!(!pair.instruction.contains("copy_context") && !pair.instruction.contains("[pipe]"));
+        restored += 1;
+    }
+    assert!(restored >= 150, "only {restored} of 317 templates took the made-up row");
+    eprintln!("{restored} of 317 templates took the made-up row");
+}
