@@ -59,7 +59,10 @@ class Shape:
     def __init__(self, name="", row=False):
         self.name, self.in_row = name, row
         self.attrs, self.item = {}, None
-        self.consts, self.contains, self.seen = {}, {}, {}
+        self.consts, self.seen = {}, {}
+        self.contains, self.heads = {}, {}  # pieces of a text, beginnings of it
+        self.splits = {}  # separator: Shape of the list that the text is split into
+        self.group = None  # fields that are compared with each other
         self.indices = []  # (lowest, length or Shape whose length it is)
         self.least = 0  # items that a list must have
         self.length = None  # of a known list
@@ -85,6 +88,21 @@ class Shape:
     def constant(self, value):
         self.consts[(type(value).__name__, value)] = value
 
+    def link(self, other):
+        """The two are compared, or one is looked up among others like it: they must often be equal."""
+        if self is other or not (self.in_row and other.in_row):
+            return
+        group = {**(self.group or {self: None}), **(other.group or {other: None})}
+        for shape in group:
+            shape.group = group
+
+    def split(self, separator):
+        if separator not in self.splits:
+            self.splits[separator] = Shape(f"{self.name}/{separator}", self.in_row).vote("list")
+        many = self.splits[separator]
+        many.element().vote("str")
+        return many
+
     def walk(self):
         yield self
         for shape in self.attrs.values():
@@ -104,6 +122,10 @@ class Shape:
             return "list"
         if self.indices:
             return "int"
+        if self.group:
+            return "linked"
+        if self.consts and self.heads:
+            return "mixed"
         if self.consts:
             return "const"
         if "str" in saw:
@@ -119,7 +141,7 @@ class Shape:
         return "str"
 
 
-STR_METHODS = {"split", "lower", "upper", "strip", "startswith", "endswith", "replace", "capitalize", "title", "rstrip", "lstrip"}
+STR_METHODS = {"lower", "upper", "strip", "startswith", "endswith", "replace", "capitalize", "title", "rstrip", "lstrip"}
 MAP_METHODS = {"keys", "items", "values"}
 SAME = {"list", "unique", "sort", "reject", "select", "most_frequent", "default", "d"}
 ITEM = {"choice", "random", "first", "last", "min", "max"}
@@ -258,6 +280,9 @@ class Reader:
     def value_dict(self, node):
         shape = Shape()
         shape.keys = [self.value(pair.key) for pair in node.items]
+        for pair in node.items:
+            if isinstance(pair.key, nodes.Const) and isinstance(pair.key.value, str):
+                shape.attrs[pair.key.value] = self.value(pair.value)
         values = [self.value(pair.value) for pair in node.items]
         shape.element().attrs.update(values[0].attrs if values else {})
         return shape
@@ -274,6 +299,11 @@ class Reader:
                     bounded = self.value(bound)
                     if bounded.in_row:
                         bounded.indices.append((0, base))
+                    for value in bounded.consts.values():
+                        if isinstance(value, int):
+                            base.needs(abs(value) + (bound is argument.start))
+                    if isinstance(bound, nodes.Neg) and isinstance(bound.node, nodes.Const):
+                        base.needs(bound.node.value + 1)
             base.vote("seq")
             base.needs(2)
             return base
@@ -334,7 +364,7 @@ class Reader:
             if name == "replace":
                 for constant in arguments[0].consts.values():
                     base.contains[str(constant)] = True
-            return Shape().vote("str")
+            return base
         if name == "length":
             base.vote("seq")
             shape = Shape().vote("int")
@@ -369,17 +399,16 @@ class Reader:
         base, name = self.value(node.node.node), node.node.attr
         arguments = [self.value(argument) for argument in node.args]
         constants = [value for argument in arguments for value in argument.consts.values()]
+        if name == "split":
+            return base.vote("str").split(str(constants[0]) if constants else " ")
         if name in STR_METHODS:
             base.vote("str")
-            if name in ("split", "replace", "startswith"):
-                for constant in constants[:1]:
-                    if str(constant).strip():
-                        base.contains[str(constant)] = True
-            many = Shape().vote("str")
-            if name == "split":
-                many = Shape().vote("list")
-                many.element().vote("str")
-            return many
+            for constant in constants[:1]:
+                if name == "startswith":
+                    base.heads[str(constant)] = True
+                elif name == "replace" and str(constant).strip():
+                    base.contains[str(constant)] = True
+            return base
         if name in MAP_METHODS:
             base.vote("map")
             many = Shape().vote("list")
@@ -391,6 +420,10 @@ class Reader:
             if hasattr(base, "texts"):
                 for text in base.texts:
                     arguments[0].constant(text)
+            elif hasattr(base, "parts"):
+                arguments[0].consts.update(base.element().consts)
+            elif arguments[0].in_row:
+                base.element().link(arguments[0])
             elif constants and not (base.item and base.item.in_row is False and base.length):
                 for constant in constants:
                     base.contains[str(constant)] = True
@@ -411,6 +444,9 @@ class Reader:
             if operand.op in ("in", "notin"):
                 if right.length is not None and right.item is not None:
                     left.consts.update(right.item.consts)
+                elif left.in_row and right.in_row:
+                    if "list" in right.seen:
+                        right.element().link(left)
                 elif left.consts:
                     for constant in left.consts.values():
                         right.contains[str(constant)] = True
@@ -433,6 +469,7 @@ class Reader:
 
     @staticmethod
     def same(left, right):
+        left.link(right)
         for one, other in ((left, right), (right, left)):
             if other.in_row:
                 continue
@@ -500,7 +537,7 @@ class Maker:
     def make(self, shape, number, wild, dice, depth, place=0):
         kind = shape.kind()
         if kind == "dict":
-            return {name: self.make(of, number, wild, dice, depth + 1) for name, of in shape.attrs.items()}
+            return {name: self.make(of, number, wild, dice, depth + 1, place) for name, of in shape.attrs.items()}
         if kind == "map":
             item = shape.item or Shape()
             return {name: self.make(item, number, wild, dice, depth + 1, at) for at, name in enumerate(NAMES[: self.count])}
@@ -514,7 +551,9 @@ class Maker:
             return [0.5, 3.0, 1.2345678, -0.05, 2.5, 1e-07][(number + place) % 6] if not wild else dice.below(400) / 80
         if kind == "bool":
             return (number + place) % 2 == 0
-        if kind == "const":
+        if kind == "linked":
+            return self.linked(shape, number, wild, dice, place, depth)
+        if kind == "const" or kind == "mixed" and dice.below(3):
             return self.constant(shape, number, wild, dice, place)
         return self.text(shape, number, wild, dice, place, depth)
 
@@ -556,6 +595,16 @@ class Maker:
         if number == 5 and not shape.indices:
             return 1000 + place
         return low + (number + place) % max(1, high - low)
+
+    def linked(self, shape, number, wild, dice, place, depth):
+        """One of a few texts that the fields compared with each other share."""
+        if not wild and (number == 5 or number == 3 and depth == 0):
+            return self.text(shape, number, wild, dice, place, depth)
+        if not place:
+            place = (number if not wild else dice.below(self.count)) % self.count if depth == 0 else 0
+        shared = Dice(self.key, number, wild, min(one.name for one in shape.group))
+        texts = [self.sentence(shared) for _ in range(place + 1)]
+        return f"{NAMES[place % len(NAMES)]}: {texts[place]}" if number % 2 else NAMES[place % len(NAMES)]
 
     def constant(self, shape, number, wild, dice, place):
         values = [value for value in shape.consts.values()]
@@ -601,10 +650,19 @@ class Maker:
                 return None
             text = "" if pick < 3 else self.sentence(dice).lower()
             return text
-        if shape.contains and not (number == 3 and not wild):
-            for piece in shape.contains:
-                text += f"{piece} {dice.of(NAMES).lower()} "
-            text += self.sentence(dice)
+        if number == 3 and not wild:
+            return text
+        for piece in shape.contains:
+            text += f"{piece} {dice.of(NAMES).lower()} "
+        for separator, many in shape.splits.items():
+            plain = not (many.item.consts or many.item.contains or many.item.splits or many.item.heads)
+            if separator == " " and plain and many.least < 6:
+                continue
+            pieces = [self.make(many.item, number, wild, dice, depth + 1, at) for at in range(max(2, many.least))]
+            pieces = [str(piece) for piece in pieces]
+            text = separator.join(pieces if not plain else [text, *pieces])
+        if shape.heads:
+            text = f"{dice.of(list(shape.heads))} {text}"
         return text
 
 
