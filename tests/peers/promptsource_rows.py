@@ -124,10 +124,8 @@ class Shape:
             return "int"
         if self.group:
             return "linked"
-        if self.consts and self.heads:
-            return "mixed"
-        if self.consts:
-            return "const"
+        if any(value not in ("", None) for value in self.consts.values()):
+            return "mixed" if self.heads or self.contains or self.splits else "const"
         if "str" in saw:
             return "digits" if "int" in saw else "str"
         if self.item is not None and (self.item.attrs or self.item.seen or self.item.item or self.item.indices):
@@ -630,6 +628,8 @@ class Maker:
 
     def text(self, shape, number, wild, dice, place, depth):
         long_place = Dice(shape.name).below(3)
+        if ("str", "") in shape.consts and (dice.below(3) == 0 if wild else number == 1):
+            return ""
         if wild:
             text = " ".join(self.sentence(dice) for _ in range(1 + dice.below(2)))
         elif number == 0:
