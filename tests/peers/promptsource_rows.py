@@ -652,8 +652,6 @@ class Maker:
             return text
         if number == 3 and not wild:
             return text
-        for piece in shape.contains:
-            text += f"{piece} {dice.of(NAMES).lower()} "
         for separator, many in shape.splits.items():
             plain = not (many.item.consts or many.item.contains or many.item.splits or many.item.heads)
             if separator == " " and plain and many.least < 6:
@@ -661,6 +659,7 @@ class Maker:
             pieces = [self.make(many.item, number, wild, dice, depth + 1, at) for at in range(max(2, many.least))]
             pieces = [str(piece) for piece in pieces]
             text = separator.join(pieces if not plain else [text, *pieces])
+        text += "".join(f"{piece} {dice.of(NAMES).lower()} " for piece in shape.contains)
         if shape.heads:
             text = f"{dice.of(list(shape.heads))} {text}"
         return text
