@@ -1,14 +1,42 @@
 //! One template over one row, with the semantics of PromptSource 0.2.3.
+//!
+//! minijinja parses and runs the templates; what its values do otherwise than Python's is replaced on the
+//! way (see [`code`]), so that the output has the bytes of the Python package's.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+mod arguments;
+mod checks;
+mod code;
+mod filters;
+mod functions;
+mod methods;
+mod names;
+mod operators;
+mod percent;
+mod python;
+mod row;
+mod strings;
+mod truncation;
+mod values;
 
-use minijinja::{Environment, Value};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use minijinja::machinery::{eval, make_string_output};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 
 use crate::prompt::bonito::python_strip;
+use code::Code;
+use names::Names;
+use row::{CHOICES, Draws, Root, Row};
+use truncation::Rewritten;
+use values::{List, copy, of_json};
 
 /// What parts prompt and completion in a template.
 pub const SEPARATOR: &str = "|||";
+/// What stands for the separator in the fields of a row while a template is rendered.
+const PROTECTOR: &str = "3ed2dface8203c4c9dfb1a5dc58e41e0";
+/// How many instructions a template may take.
+const FUEL: u64 = 10_000_000;
 
 /// How templates are rendered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +53,7 @@ pub struct Fault {
     pub message: String,
     /// The line of the Jinja text, from 1.
     pub line: Option<usize>,
-    /// The bytes of the Jinja text.
+    /// The bytes of the Jinja text; none where the fault is in the answer choices.
     pub span: Option<std::ops::Range<usize>>,
 }
 
@@ -34,18 +62,149 @@ pub struct Fault {
 pub struct Compiled(Arc<Inner>);
 
 struct Inner {
-    environment: Environment<'static>,
+    main: Part,
+    choices: Choices,
     variables: BTreeSet<String>,
+    required: BTreeSet<String>,
+}
+
+/// One of a template's two texts.
+struct Part {
+    code: Code,
+    rewritten: Rewritten,
+    is_choices: bool,
+    /// Whether the token that protects separators stands in the text itself.
+    protector: bool,
+}
+
+enum Choices {
+    /// The template has none.
+    None,
+    /// They are the same for every row.
+    Fixed(Value),
+    /// They depend on the row.
+    Rendered(Part),
 }
 
 /// The fields of a row as the engine takes them, made once and rendered with any number of templates.
-pub struct Fields(Value);
+pub struct Fields {
+    row: Arc<Row>,
+    /// Whether a field holds a protected separator.
+    protected: bool,
+}
 
 impl Fields {
     /// The fields of a row.
     pub fn of(fields: &serde_json::Map<String, serde_json::Value>) -> Self {
-        Self(Value::from(minijinja::value::Serde(fields)))
+        let mut protected = false;
+        let row = fields
+            .iter()
+            .map(|(name, value)| {
+                let value = match value {
+                    serde_json::Value::String(text) if text.contains(SEPARATOR) => {
+                        protected = true;
+                        Value::from(text.replace(SEPARATOR, PROTECTOR))
+                    }
+                    value => {
+                        protected = protected || holds_protector(value);
+                        of_json(value)
+                    }
+                };
+                (name.as_str().into(), value)
+            })
+            .collect();
+        Self { row: Arc::new(row), protected }
     }
+}
+
+/// Whether the token stands in a text already, which then turns into a separator as well.
+fn holds_protector(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => text.contains(PROTECTOR),
+        serde_json::Value::Array(items) => items.iter().any(holds_protector),
+        serde_json::Value::Object(pairs) => {
+            pairs.iter().any(|(key, value)| key.contains(PROTECTOR) || holds_protector(value))
+        }
+        _ => false,
+    }
+}
+
+/// The one environment: what templates can name, without a loader to read anything.
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut env = Environment::empty();
+    env.set_fuel(Some(FUEL));
+    env.set_recursion_limit(120);
+    env.set_unknown_method_callback(methods::call);
+    env.set_formatter(|out, _, value| python::str_to(out, value));
+    operators::add_to(&mut env);
+    filters::add_to(&mut env);
+    checks::add_to(&mut env);
+    functions::add_to(&mut env);
+    env
+});
+
+impl Part {
+    fn new(original: &str, truncate: bool, is_choices: bool) -> Result<(Self, Names), Fault> {
+        let rewritten = Rewritten::of(original, truncate);
+        let tree = code::tree(&rewritten.text).map_err(|e| fault(&e, &rewritten, is_choices))?;
+        let mut names = Names::of(&tree);
+        if !names.unknown.is_empty() {
+            let names::Unknown { message, line, span } = names.unknown.swap_remove(0);
+            return Err(placed(message, Some(line), Some(&span), &rewritten, is_choices));
+        }
+        let code = code::code(&tree);
+        drop(tree);
+        let protector = original.contains(PROTECTOR);
+        Ok((Self { code, rewritten, is_choices, protector }, names))
+    }
+
+    fn run(&self, root: &Arc<Root>) -> Result<String, Fault> {
+        let mut text = String::with_capacity(self.code.plain + 512);
+        let names = Value::from_dyn_object(Arc::clone(root));
+        let mut output = make_string_output(&mut text);
+        let Code { instructions, blocks, .. } = &self.code;
+        eval(&ENVIRONMENT, instructions, names, blocks, &mut output, AutoEscape::None)
+            .map_err(|e| fault(&e, &self.rewritten, self.is_choices))?;
+        Ok(text)
+    }
+}
+
+/// The fault that an error of minijinja's or of the engine's means.
+fn fault(e: &Error, rewritten: &Rewritten, is_choices: bool) -> Fault {
+    let detail = e.detail().unwrap_or_default();
+    let message = match e.kind() {
+        ErrorKind::OutOfFuel => format!("the template takes more than {FUEL} steps"),
+        ErrorKind::SyntaxError => format!("no valid Jinja: {detail}"),
+        ErrorKind::UndefinedError if detail.is_empty() => "an attribute of an undefined value".to_owned(),
+        _ if detail.is_empty() => e.kind().to_string(),
+        _ => detail.to_owned(),
+    };
+    placed(message, e.line(), e.range().as_ref(), rewritten, is_choices)
+}
+
+fn placed(
+    message: String,
+    line: Option<usize>,
+    span: Option<&std::ops::Range<usize>>,
+    rewritten: &Rewritten,
+    is_choices: bool,
+) -> Fault {
+    if is_choices {
+        return Fault { message: format!("answer choices: {message}"), line: None, span: None };
+    }
+    Fault { message, line, span: span.map(|span| rewritten.original(span)) }
+}
+
+/// The parts between separators, stripped, with the protected separators in place again.
+fn parts(text: &str, protected: bool) -> Vec<String> {
+    let part = |part: &str| {
+        if protected {
+            python_strip(&part.replace(PROTECTOR, SEPARATOR)).to_owned()
+        } else {
+            python_strip(part).to_owned()
+        }
+    };
+    text.split(SEPARATOR).map(part).collect()
 }
 
 impl Compiled {
@@ -53,29 +212,150 @@ impl Compiled {
     ///
     /// # Errors
     /// When it is no Jinja, or names a filter, test or function that there isn't.
-    pub fn new(jinja: &str, _answer_choices: Option<&str>, _options: Options) -> Result<Self, Fault> {
-        let fault = |e: minijinja::Error| Fault { message: e.to_string(), line: e.line(), span: e.range() };
-        let mut environment = Environment::new();
-        environment.add_template_owned("jinja", jinja.to_owned()).map_err(fault)?;
-        let template = environment.get_template("jinja").map_err(fault)?;
-        let variables = template.undeclared_variables(false).into_iter().collect();
-        Ok(Self(Arc::new(Inner { environment, variables })))
+    pub fn new(jinja: &str, answer_choices: Option<&str>, options: Options) -> Result<Self, Fault> {
+        let (main, mut names) = Part::new(jinja, options.truncate, false)?;
+        let choices = match answer_choices {
+            None => Choices::None,
+            Some(text) => {
+                let (part, own) = Part::new(text, false, true)?;
+                let is_fixed = own.read.is_empty() && !own.draws;
+                names.read.extend(own.read);
+                names.guarded.extend(own.guarded);
+                let root = root(&Arc::default(), Draws::Seeded(0, 0), false);
+                // Choices that fail do so with every row, but not before there is one.
+                match is_fixed.then(|| part.run(&root)) {
+                    Some(Ok(text)) => Choices::Fixed(list_of(&text, part.protector)),
+                    _ => Choices::Rendered(part),
+                }
+            }
+        };
+        let Names { read, guarded, .. } = names;
+        let required = read.difference(&guarded).cloned().collect();
+        Ok(Self(Arc::new(Inner { main, choices, variables: read, required })))
     }
 
-    /// The names that the template reads and does not set, of which a row must have each.
+    /// The names that the template and its answer choices read and don't set; `answer_choices` and
+    /// functions aside.
     pub fn variables(&self) -> &BTreeSet<String> {
         &self.0.variables
+    }
+
+    /// The [`variables`](Self::variables) that it takes for granted: it neither asks whether they are
+    /// defined nor gives a default for them.
+    pub fn required(&self) -> &BTreeSet<String> {
+        &self.0.required
     }
 
     /// The parts between the separators, each stripped as Python strips; `choice` and `random` draw from
     /// `seed`.
     ///
     /// # Errors
-    /// When the row's fields have another shape than the template expects.
-    pub fn render(&self, fields: &Fields, _seed: u64) -> Result<Vec<String>, Fault> {
-        let fault = |e: minijinja::Error| Fault { message: e.to_string(), line: e.line(), span: e.range() };
-        let template = self.0.environment.get_template("jinja").map_err(fault)?;
-        let text = template.render(&fields.0).map_err(fault)?;
-        Ok(text.split(SEPARATOR).map(|part| python_strip(part).to_owned()).collect())
+    /// When the row's fields have another shape than the template expects, or rendering takes too long.
+    pub fn render(&self, fields: &Fields, seed: u64) -> Result<Vec<String>, Fault> {
+        self.with(fields, Draws::Seeded(seed, 0)).0
+    }
+
+    /// As [`render`](Self::render), with `draw` to say which of so many is drawn, in the order of the
+    /// draws: those of the answer choices first.
+    ///
+    /// # Errors
+    /// As there; also when `draw` answers with a number that isn't below the one it was given.
+    pub fn render_with(
+        &self,
+        fields: &Fields,
+        draw: &mut dyn FnMut(usize) -> usize,
+    ) -> Result<Vec<String>, Fault> {
+        // Filters can't borrow `draw`, so rendering begins again whenever a draw is missing.
+        let mut given = Vec::new();
+        loop {
+            match self.with(fields, Draws::Given(given, 0, None)) {
+                (Err(_), Draws::Given(so_far, _, Some(n))) => {
+                    given = so_far;
+                    given.push(draw(n));
+                }
+                (rendered, _) => return rendered,
+            }
+        }
+    }
+
+    fn with(&self, fields: &Fields, draws: Draws) -> (Result<Vec<String>, Fault>, Draws) {
+        let Inner { main, choices, .. } = &*self.0;
+        if fields.row.contains_key(CHOICES) {
+            let message = format!("the row has a field `{CHOICES}`, which is the template's own name");
+            return (Err(Fault { message, line: None, span: None }), draws);
+        }
+        let changes = main.code.changes;
+        let mut names = root(&fields.row, draws, changes);
+        let protected = fields.protected || main.protector;
+        let answers = match choices {
+            Choices::None => Value::from(()),
+            Choices::Fixed(list) if changes => copy(list, 0).unwrap_or_else(|_| list.clone()),
+            Choices::Fixed(list) => list.clone(),
+            Choices::Rendered(part) => {
+                let before = root(&fields.row, names.draws().take(), part.code.changes);
+                let rendered = part.run(&before);
+                let draws = before.draws().take();
+                match rendered {
+                    Ok(text) => {
+                        names = root(&fields.row, draws, changes);
+                        list_of(&text, fields.protected || part.protector)
+                    }
+                    Err(fault) => return (Err(fault), draws),
+                }
+            }
+        };
+        if let Some(names) = Arc::get_mut(&mut names) {
+            names.choices = Some(answers);
+        }
+        let rendered = main.run(&names).map(|text| parts(&text, protected));
+        let draws = names.draws().take();
+        (rendered, draws)
+    }
+}
+
+fn root(row: &Arc<Row>, draws: Draws, changes: bool) -> Arc<Root> {
+    let copies = changes.then(|| Mutex::new(HashMap::new()));
+    Arc::new(Root { row: Arc::clone(row), choices: None, draws: Mutex::new(draws), copies })
+}
+
+/// The list of answers that a text parted by separators means.
+fn list_of(text: &str, protected: bool) -> Value {
+    // Here the package strips first and restores then.
+    let answer = |part: &str| {
+        let part = python_strip(part);
+        if protected { Value::from(part.replace(PROTECTOR, SEPARATOR)) } else { Value::from(part) }
+    };
+    List::value(text.split(SEPARATOR).map(answer).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(jinja: &str, row: &str) -> Result<Vec<String>, Fault> {
+        let serde_json::Value::Object(row) = serde_json::from_str(row).unwrap() else { panic!("{row}") };
+        Compiled::new(jinja, None, Options::default())?.render(&Fields::of(&row), 0)
+    }
+
+    #[test]
+    fn prompt_and_completion_are_parted_and_stripped() {
+        assert_eq!(
+            render(" {{a}} ||| {{b}}\n", r#"{"a": "x ||| y", "b": 1.0}"#).unwrap(),
+            ["x ||| y", "1.0"]
+        );
+    }
+
+    #[test]
+    fn lists_change_when_their_methods_say_so() {
+        let jinja =
+            "{% set xs = [] %}{% for w in a.split() %}{{ xs.append(w.upper()) or '' }}{% endfor %}{{ xs }}";
+        assert_eq!(render(jinja, r#"{"a": "it's so"}"#).unwrap(), [r#"["IT'S", 'SO']"#]);
+    }
+
+    #[test]
+    fn unknown_names_are_told_with_the_nearest() {
+        let fault = render("a\n{{ b | captialize }}", "{}").unwrap_err();
+        assert_eq!(fault.message, "unknown filter `captialize`; did you mean `capitalize`?");
+        assert_eq!(fault.line, Some(2));
     }
 }

@@ -1,0 +1,307 @@
+//! From Jinja to minijinja's instructions with Python's operators in them.
+//!
+//! minijinja parses, and runs what comes out: its own scopes, loops, macros and fuel. Between the two every
+//! instruction that computes (`+`, `==`, `[…]`, a list display …) is replaced by a call of the filter that
+//! computes it as Python does.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use minijinja::machinery::{CodeGenerator, Instruction, Instructions, Token, ast, parse, tokenize};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Tuple, ValueKind};
+use minijinja::{Error, ErrorKind, Value};
+
+use super::methods::CHANGING;
+
+/// What runs.
+pub(super) struct Code {
+    pub(super) instructions: Instructions<'static>,
+    pub(super) blocks: BTreeMap<&'static str, Instructions<'static>>,
+    /// Whether a method is called that changes what it is called on.
+    pub(super) changes: bool,
+    /// The bytes of plain text in it.
+    pub(super) plain: usize,
+}
+
+/// How many operators may follow each other, how many `elif` a template may have, since each is a level of
+/// recursion in the compiler.
+const LONGEST_CHAIN: usize = 250;
+
+/// The template's syntax tree.
+///
+/// # Errors
+/// When it is no Jinja, or so long in one piece that it can't be compiled safely.
+pub(super) fn tree(text: &str) -> Result<ast::Stmt<'_>, Error> {
+    check_chains(text)?;
+    parse(text, "template", SyntaxConfig::default())
+}
+
+fn check_chains(text: &str) -> Result<(), Error> {
+    let (mut operators, mut branches) = (0, 0);
+    for token in tokenize(text, false, SyntaxConfig::default()) {
+        // What isn't a token is told by the parser.
+        let Ok((token, _)) = token else { return Ok(()) };
+        match token {
+            Token::VariableStart | Token::BlockStart | Token::Comma => operators = 0,
+            Token::Ident("elif") => branches += 1,
+            Token::Ident("endif") => branches = 0,
+            Token::Ident("and" | "or" | "if" | "is" | "not" | "in")
+            | Token::Plus
+            | Token::Minus
+            | Token::Mul
+            | Token::Div
+            | Token::FloorDiv
+            | Token::Mod
+            | Token::Pow
+            | Token::Tilde
+            | Token::Pipe
+            | Token::Dot
+            | Token::BracketOpen
+            | Token::ParenOpen => operators += 1,
+            _ => {}
+        }
+        if operators > LONGEST_CHAIN || branches > LONGEST_CHAIN {
+            return Err(Error::new(
+                ErrorKind::SyntaxError,
+                format!("an expression has more than {LONGEST_CHAIN} operators, or an `if` as many branches"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The instructions of a tree.
+pub(super) fn code(tree: &ast::Stmt<'_>) -> Code {
+    let mut generator = CodeGenerator::new("template", "");
+    generator.compile_stmt(tree);
+    let (instructions, blocks) = generator.finish();
+    let (mut changes, mut plain) = (false, 0);
+    let instructions = translated(&instructions, &mut changes, &mut plain);
+    let blocks = blocks
+        .iter()
+        .map(|(name, instructions)| (interned(name), translated(instructions, &mut changes, &mut plain)))
+        .collect();
+    Code { instructions, blocks, changes, plain }
+}
+
+/// A name that lives as long as the program. There are as many as templates have different names in them.
+fn interned(name: &str) -> &'static str {
+    static NAMES: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::default);
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = names.get(name) {
+        return known;
+    }
+    let name: &'static str = Box::leak(name.into());
+    names.insert(name);
+    name
+}
+
+/// A call of one of the operators.
+fn operator(sign: &'static str, count: usize) -> Instruction<'static> {
+    Instruction::ApplyFilter(sign, u16::try_from(count).ok(), u8::MAX)
+}
+
+/// The loops whose body sets names, by the place of their `Iterate`, with the place of the jump back.
+///
+/// In Jinja2 each pass of such a body begins anew, in minijinja it finds what the pass before has set.
+fn setting_loops(old: &Instructions<'_>) -> BTreeMap<u32, u32> {
+    let mut loops = BTreeMap::new();
+    let mut at = 0;
+    while let Some(instruction) = old.get(at) {
+        if let Instruction::Iterate(end) = instruction {
+            let mut inner = at + 1;
+            // The targets of the loop itself are set at every pass anyway.
+            let is_target = |at| {
+                matches!(
+                    old.get(at),
+                    Some(Instruction::StoreLocal(_) | Instruction::UnpackList(_) | Instruction::DupTop)
+                )
+            };
+            while is_target(inner) {
+                inner += 1;
+            }
+            let mut nested = 0_u32;
+            let sets = (inner..*end).any(|at| match old.get(at) {
+                Some(Instruction::PushLoop(_)) => {
+                    nested += 1;
+                    false
+                }
+                Some(Instruction::PopLoopFrame) => {
+                    nested -= 1;
+                    false
+                }
+                Some(Instruction::StoreLocal(_)) => nested == 0,
+                _ => false,
+            });
+            if sets {
+                loops.insert(at, end - 1);
+            }
+        }
+        at += 1;
+    }
+    loops
+}
+
+fn translated(old: &Instructions<'_>, changes: &mut bool, plain: &mut usize) -> Instructions<'static> {
+    use minijinja::machinery::Instruction as I;
+    let loops = setting_loops(old);
+    let jumps_back: HashSet<u32> = loops.values().copied().collect();
+    // Where each old instruction begins among the new ones, and the new ones.
+    let mut places = Vec::new();
+    let mut new: Vec<(I<'static>, u32)> = Vec::new();
+    let mut at = 0;
+    while let Some(instruction) = old.get(at) {
+        places.push(u32::try_from(new.len()).unwrap_or(u32::MAX));
+        if jumps_back.contains(&at) {
+            new.push((I::PopFrame, at));
+        }
+        let mut push = |instruction: I<'static>| new.push((instruction, at));
+        match instruction {
+            I::EmitRaw(text) => {
+                *plain += text.len();
+                push(I::LoadConst(Value::from(*text)));
+                push(I::Emit);
+            }
+            I::LoadConst(value) => {
+                push(I::LoadConst(value.clone()));
+                let is_list =
+                    value.as_object().is_some_and(|object| object.downcast_ref::<Tuple>().is_none());
+                if is_list && matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
+                    push(operator("copy", 1));
+                }
+            }
+            I::BuildList(Some(count)) => push(operator("[]", *count)),
+            I::BuildList(None) => push(I::ApplyFilter("[]", None, u8::MAX)),
+            I::BuildMap(count) => push(operator("{}", count * 2)),
+            I::GetItem => push(operator("item", 2)),
+            I::Slice => push(operator("slice[]", 4)),
+            I::Add => push(operator("+", 2)),
+            I::Sub => push(operator("-", 2)),
+            I::Mul => push(operator("*", 2)),
+            I::Div => push(operator("/", 2)),
+            I::IntDiv => push(operator("//", 2)),
+            I::Rem => push(operator("%", 2)),
+            I::Pow => push(operator("**", 2)),
+            I::Neg => push(operator("neg", 1)),
+            I::Eq => push(operator("==", 2)),
+            I::Ne => push(operator("!=", 2)),
+            I::Gt => push(operator(">", 2)),
+            I::Gte => push(operator(">=", 2)),
+            I::Lt => push(operator("<", 2)),
+            I::Lte => push(operator("<=", 2)),
+            I::StringConcat => push(operator("~", 2)),
+            I::In => push(operator("in", 2)),
+            I::PushLoop(flags) => {
+                push(operator("iter", 1));
+                push(I::PushLoop(*flags));
+            }
+            I::Iterate(end) => {
+                push(I::Iterate(*end));
+                if loops.contains_key(&at) {
+                    push(I::PushWith);
+                }
+            }
+            I::CallMethod(name, count) => {
+                *changes |= CHANGING.contains(name);
+                push(I::CallMethod(interned(name), *count));
+            }
+            other => push(owned(other)),
+        }
+        at += 1;
+    }
+    places.push(u32::try_from(new.len()).unwrap_or(u32::MAX));
+    let place = |old: u32| places.get(old as usize).copied().unwrap_or(old);
+    let mut made = Instructions::new("template", "");
+    for (mut instruction, from) in new {
+        match &mut instruction {
+            I::Iterate(to)
+            | I::Jump(to)
+            | I::JumpIfFalse(to)
+            | I::JumpIfFalseOrPop(to)
+            | I::JumpIfTrueOrPop(to)
+            | I::BuildMacro(_, to, _) => *to = place(*to),
+            _ => {}
+        }
+        match (old.get_span(from), old.get_line(from)) {
+            (Some(span), _) => made.add_with_span(instruction, span),
+            (None, Some(line)) => made.add_with_line(instruction, u16::try_from(line).unwrap_or(u16::MAX)),
+            (None, None) => made.add(instruction),
+        };
+    }
+    made
+}
+
+/// An instruction whose names live on.
+fn owned(instruction: &Instruction<'_>) -> Instruction<'static> {
+    use minijinja::machinery::Instruction as I;
+    match instruction {
+        I::EmitRaw(text) => I::LoadConst(Value::from(*text)),
+        I::StoreLocal(name) => I::StoreLocal(interned(name)),
+        I::Lookup(name) => I::Lookup(interned(name)),
+        I::GetAttr(name) => I::GetAttr(interned(name)),
+        I::SetAttr(name) => I::SetAttr(interned(name)),
+        I::ApplyFilter(name, count, local) => I::ApplyFilter(interned(name), *count, *local),
+        I::PerformTest(name, count, local) => I::PerformTest(interned(name), *count, *local),
+        I::CallFunction(name, count) => I::CallFunction(interned(name), *count),
+        I::CallMethod(name, count) => I::CallMethod(interned(name), *count),
+        I::CallBlock(name) => I::CallBlock(interned(name)),
+        I::BuildMacro(name, to, flags) => I::BuildMacro(interned(name), *to, *flags),
+        I::Enclose(name) => I::Enclose(interned(name)),
+        I::LoadConst(value) => I::LoadConst(value.clone()),
+        I::BuildMap(x) => I::BuildMap(*x),
+        I::BuildKwargs(x) => I::BuildKwargs(*x),
+        I::MergeKwargs(x) => I::MergeKwargs(*x),
+        I::BuildList(x) => I::BuildList(*x),
+        I::BuildTuple(x) => I::BuildTuple(*x),
+        I::UnpackList(x) => I::UnpackList(*x),
+        I::UnpackLists(x) => I::UnpackLists(*x),
+        I::CompareAndPreserve(x) => I::CompareAndPreserve(*x),
+        I::PushLoop(x) => I::PushLoop(*x),
+        I::Iterate(x) => I::Iterate(*x),
+        I::Jump(x) => I::Jump(*x),
+        I::JumpIfFalse(x) => I::JumpIfFalse(*x),
+        I::JumpIfFalseOrPop(x) => I::JumpIfFalseOrPop(*x),
+        I::JumpIfTrueOrPop(x) => I::JumpIfTrueOrPop(*x),
+        I::BeginCapture(x) => I::BeginCapture(*x),
+        I::CallObject(x) => I::CallObject(*x),
+        I::Include(x) => I::Include(*x),
+        I::GetItem => I::GetItem,
+        I::Slice => I::Slice,
+        I::Add => I::Add,
+        I::Sub => I::Sub,
+        I::Mul => I::Mul,
+        I::Div => I::Div,
+        I::IntDiv => I::IntDiv,
+        I::Rem => I::Rem,
+        I::Pow => I::Pow,
+        I::Neg => I::Neg,
+        I::Eq => I::Eq,
+        I::Ne => I::Ne,
+        I::Gt => I::Gt,
+        I::Gte => I::Gte,
+        I::Lt => I::Lt,
+        I::Lte => I::Lte,
+        I::Not => I::Not,
+        I::StringConcat => I::StringConcat,
+        I::In => I::In,
+        I::Emit => I::Emit,
+        I::PushWith => I::PushWith,
+        I::PushDidNotIterate => I::PushDidNotIterate,
+        I::PopFrame => I::PopFrame,
+        I::PopLoopFrame => I::PopLoopFrame,
+        I::PushAutoEscape => I::PushAutoEscape,
+        I::PopAutoEscape => I::PopAutoEscape,
+        I::EndCapture => I::EndCapture,
+        I::DupTop => I::DupTop,
+        I::DiscardTop => I::DiscardTop,
+        I::FastSuper => I::FastSuper,
+        I::FastRecurse => I::FastRecurse,
+        I::Swap => I::Swap,
+        I::LoadBlocks => I::LoadBlocks,
+        I::ExportLocals => I::ExportLocals,
+        I::Return => I::Return,
+        I::IsUndefined => I::IsUndefined,
+        I::GetClosure => I::GetClosure,
+    }
+}

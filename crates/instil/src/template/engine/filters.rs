@@ -1,0 +1,38 @@
+//! Jinja2's filters, and the three that PromptSource adds.
+
+mod lists;
+mod numbers;
+mod texts;
+
+use minijinja::value::{Rest, ValueOrKwargs};
+use minijinja::{Environment, State, Value};
+
+use super::values::Outcome;
+pub(super) use lists::tuples;
+
+/// A filter: what it is applied to comes first.
+type Filter = fn(&mut State<'_, '_>, &[Value]) -> Outcome;
+
+/// All filters by name.
+fn all() -> impl Iterator<Item = (&'static str, Filter)> {
+    lists::FILTERS.iter().chain(&numbers::FILTERS).chain(&texts::FILTERS).copied()
+}
+
+/// The names of the filters.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    all().map(|(name, _)| name)
+}
+
+/// Whether there is a filter of this name.
+pub(super) fn is_known(name: &str) -> bool {
+    names().any(|known| known == name)
+}
+
+/// Adds them to an environment.
+pub(super) fn add_to(env: &mut Environment<'static>) {
+    for (name, filter) in all() {
+        env.add_filter(name, move |state: &mut State<'_, '_>, arguments: Rest<ValueOrKwargs>| {
+            filter(state, &arguments.into_values())
+        });
+    }
+}

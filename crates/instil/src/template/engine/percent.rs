@@ -1,0 +1,55 @@
+//! Python's `%` formatting.
+
+use minijinja::formatting::{FormatStyle, format as formatted};
+use minijinja::{Error, Value};
+
+use super::python;
+use super::values::{Shape, shape, wrong};
+
+/// `text % arguments`.
+///
+/// # Errors
+/// When the text and its arguments don't go together.
+pub(super) fn format(text: &str, arguments: &[Value]) -> Result<String, Error> {
+    // `%s` and `%r` of what isn't a plain string or number are written here.
+    let mut ready = Vec::with_capacity(arguments.len());
+    let mut arguments = arguments.iter();
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        let directive = &rest[at + 1..];
+        let end = directive
+            .find(|c: char| c.is_ascii_alphabetic() && !"hlL".contains(c) || c == '%')
+            .ok_or_else(|| wrong("incomplete format"))?;
+        if directive.starts_with('(') {
+            return Err(wrong("format by name isn't supported"));
+        }
+        for _ in directive[..end].matches('*') {
+            ready.extend(arguments.next().cloned());
+        }
+        match directive.as_bytes()[end] {
+            b'%' => {}
+            kind => {
+                let argument =
+                    arguments.next().ok_or_else(|| wrong("not enough arguments for format string"))?;
+                ready.push(match (kind, shape(argument)) {
+                    (b's', Shape::Str(_)) => argument.clone(),
+                    (b's', _) => Value::from(python::string(argument)?),
+                    (b'd' | b'i' | b'u', Shape::Bool(yes)) => Value::from(i64::from(yes)),
+                    #[allow(clippy::cast_possible_truncation, reason = "checked")]
+                    (b'd' | b'i' | b'u', Shape::Float(number)) if number.abs() < 1e18 => {
+                        Value::from(number.trunc() as i64)
+                    }
+                    (b'd' | b'i' | b'u' | b'f' | b'e' | b'g' | b'F' | b'E' | b'G', Shape::Str(_)) => {
+                        return Err(wrong("a number is required, not str"));
+                    }
+                    _ => argument.clone(),
+                });
+            }
+        }
+        rest = &directive[end + 1..];
+    }
+    if arguments.next().is_some() {
+        return Err(wrong("not all arguments converted during string formatting"));
+    }
+    formatted(FormatStyle::Printf, text, &ready)
+}
