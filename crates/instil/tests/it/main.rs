@@ -5,5 +5,6 @@
 mod journal;
 mod layers;
 mod remix;
+mod lift;
 mod road;
 mod support;
