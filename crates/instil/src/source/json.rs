@@ -8,7 +8,7 @@ use super::elements::Elements;
 use super::place::{Item, MAX_TEXT_BYTES, Place};
 use super::row::{Row, columns_of};
 use super::{Options, Reader};
-use crate::reject::Reason;
+use crate::reject::{Reason, Reject};
 
 /// A part of a file that should hold one JSON object, or the want of it.
 pub(super) enum Piece {
@@ -29,76 +29,26 @@ pub(super) trait Pieces: Send {
     fn number(&self) -> u64;
 }
 
-/// The rows of a file of JSON objects.
-pub(super) struct Json<P> {
+/// The texts of a file's objects, whatever is needed of them.
+pub(super) struct Objects<P> {
     place: Place,
     pieces: P,
-    options: Options,
-    choice: Option<Choice>,
     buffer: Vec<u8>,
     ended: bool,
 }
 
-/// An object on each line. Lines end at `\n` only: U+2028 and its like may stand inside a string.
-pub(super) fn lines(place: Place, bytes: Bytes, options: Options) -> Json<Lines> {
-    Json::new(place, Lines { bytes, number: 0 }, options)
-}
-
-/// The objects of an array, or objects one after the other; rows are counted from 1.
-pub(super) fn elements(place: Place, bytes: Bytes, options: Options) -> Json<Elements> {
-    Json::new(place, Elements::new(bytes), options)
-}
-
-impl<P: Pieces> Json<P> {
-    fn new(place: Place, pieces: P, options: Options) -> Self {
-        Self { place, pieces, options, choice: None, buffer: Vec::new(), ended: false }
+impl<P: Pieces> Objects<P> {
+    pub(super) fn new(place: Place, pieces: P) -> Self {
+        Self { place, pieces, buffer: Vec::new(), ended: false }
     }
 
-    fn row(&mut self, number: u64) -> Item {
-        let line = match str::from_utf8(&self.buffer) {
-            Ok(line) => line,
-            Err(error) => {
-                let lossy = String::from_utf8_lossy(&self.buffer);
-                let raw = format!("not UTF-8 at byte {} of the row: {lossy}", error.valid_up_to());
-                return Err(self.place.reject(Reason::InvalidUtf8, Some(number), raw));
-            }
-        };
-        if self.choice.is_none() {
-            match columns_of(line) {
-                Ok(columns) => self.choice = Some(choose(&self.place, &columns, &self.options)),
-                Err(error) => return Err(self.invalid(number, line, &error)),
-            }
-        }
-        match &self.choice {
-            Some(Choice::Made(columns)) => match Row::parse(line, columns) {
-                Ok(row) => self.place.of_row(row, number, || line.to_owned()),
-                Err(error) => Err(self.invalid(number, line, &error)),
-            },
-            _ => Err(self.place.reject(Reason::MissingColumn, Some(number), line)),
-        }
-    }
-
-    fn invalid(&self, number: u64, line: &str, error: &serde_json::Error) -> crate::reject::Reject {
-        // The line that serde_json counts is always the first of the piece in a `.jsonl`.
-        let message = error.to_string().replace(" at line 1 column ", " at column ");
-        self.place.reject(Reason::InvalidJson, Some(number), format!("{message}: {line}"))
-    }
-}
-
-fn choose(place: &Place, columns: &[(String, Holds)], options: &Options) -> Choice {
-    let columns: Vec<_> = columns.iter().map(|(name, holds)| (name.as_str(), *holds)).collect();
-    Choice::among(&place.0, &columns, options)
-}
-
-impl<P: Pieces> Iterator for Json<P> {
-    type Item = Item;
-
-    fn next(&mut self) -> Option<Item> {
+    /// The number and the text of the next piece that is not blank.
+    pub(super) fn next(&mut self) -> Option<Result<(u64, &str), Reject>> {
         while !self.ended {
             self.buffer.clear();
             match self.pieces.next(&mut self.buffer) {
                 Ok(Piece::Row(_)) if self.buffer.trim_ascii().is_empty() => {}
-                Ok(Piece::Row(number)) => return Some(self.row(number)),
+                Ok(Piece::Row(number)) => return Some(self.text(number).map(|text| (number, text))),
                 Ok(Piece::TooLong(number)) => {
                     let raw = format!("the row is larger than {MAX_TEXT_BYTES} bytes");
                     return Some(Err(self.place.reject(Reason::InvalidJson, Some(number), raw)));
@@ -112,6 +62,74 @@ impl<P: Pieces> Iterator for Json<P> {
         }
         None
     }
+
+    fn text(&self, number: u64) -> Result<&str, Reject> {
+        str::from_utf8(&self.buffer).map_err(|error| {
+            let lossy = String::from_utf8_lossy(&self.buffer);
+            let raw = format!("not UTF-8 at byte {} of the row: {lossy}", error.valid_up_to());
+            self.place.reject(Reason::InvalidUtf8, Some(number), raw)
+        })
+    }
+}
+
+/// A piece that is not the JSON that it should be.
+pub(super) fn invalid(place: &Place, number: u64, text: &str, error: &serde_json::Error) -> Reject {
+    // The line that serde_json counts is always the first of the piece in a `.jsonl`.
+    let message = error.to_string().replace(" at line 1 column ", " at column ");
+    place.reject(Reason::InvalidJson, Some(number), format!("{message}: {text}"))
+}
+
+/// The documents of a file of JSON objects.
+pub(super) struct Json<P> {
+    place: Place,
+    objects: Objects<P>,
+    options: Options,
+    choice: Option<Choice>,
+}
+
+/// An object on each line. Lines end at `\n` only: U+2028 and its like may stand inside a string.
+pub(super) fn lines(place: Place, bytes: Bytes, options: Options) -> Json<Lines> {
+    Json::new(place, Lines::new(bytes), options)
+}
+
+/// The objects of an array, or objects one after the other; rows are counted from 1.
+pub(super) fn elements(place: Place, bytes: Bytes, options: Options) -> Json<Elements> {
+    Json::new(place, Elements::new(bytes), options)
+}
+
+impl<P: Pieces> Json<P> {
+    fn new(place: Place, pieces: P, options: Options) -> Self {
+        Self { objects: Objects::new(place.clone(), pieces), place, options, choice: None }
+    }
+}
+
+fn choose(place: &Place, columns: &[(String, Holds)], options: &Options) -> Choice {
+    let columns: Vec<_> = columns.iter().map(|(name, holds)| (name.as_str(), *holds)).collect();
+    Choice::among(&place.0, &columns, options)
+}
+
+impl<P: Pieces> Iterator for Json<P> {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        let (number, text) = match self.objects.next()? {
+            Ok(object) => object,
+            Err(reject) => return Some(Err(reject)),
+        };
+        if self.choice.is_none() {
+            match columns_of(text) {
+                Ok(columns) => self.choice = Some(choose(&self.place, &columns, &self.options)),
+                Err(error) => return Some(Err(invalid(&self.place, number, text, &error))),
+            }
+        }
+        Some(match &self.choice {
+            Some(Choice::Made(columns)) => match Row::parse(text, columns) {
+                Ok(row) => self.place.of_row(row, number, || text.to_owned()),
+                Err(error) => Err(invalid(&self.place, number, text, &error)),
+            },
+            _ => Err(self.place.reject(Reason::MissingColumn, Some(number), text)),
+        })
+    }
 }
 
 impl<P: Pieces> Reader for Json<P> {
@@ -124,6 +142,12 @@ impl<P: Pieces> Reader for Json<P> {
 pub(super) struct Lines {
     bytes: Bytes,
     number: u64,
+}
+
+impl Lines {
+    pub(super) fn new(bytes: Bytes) -> Self {
+        Self { bytes, number: 0 }
+    }
 }
 
 impl Pieces for Lines {

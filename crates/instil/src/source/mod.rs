@@ -1,8 +1,10 @@
 //! Bytes to documents.
 //!
-//! [`resolve`] makes files of what the user typed, [`open`] makes [`Documents`] of the files. It
-//! knows endings and bytes; it does not know what a document will be used for.
+//! [`resolve`] makes files of what the user typed, [`open`] makes [`Documents`] of the files, and
+//! [`open_rows`] makes [`LabelledRows`] of them, whose fields templates read. It knows endings and
+//! bytes; it does not know what a document or a row will be used for.
 
+mod arrow_value;
 mod bytes;
 mod column;
 mod docx;
@@ -11,6 +13,8 @@ mod guard;
 mod html;
 mod json;
 mod kind;
+mod labelled;
+mod meter;
 mod parquet_rows;
 mod pdf;
 mod place;
@@ -21,22 +25,24 @@ mod whole;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Seek as _};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use crate::error::Result;
 use crate::reject::{Reason, Reject};
 
 pub use bytes::Packing;
 pub use kind::Kind;
+pub use labelled::{LabelledRows, open_rows};
 pub use resolve::resolve;
 
 pub(crate) use column::TEXT_NAMES;
 
-use bytes::Peeked;
+use bytes::{Bytes, Peeked};
 use column::Choice;
+use meter::{Meter, Position};
 use place::{Item, Place};
 
 /// What the user says about columns.
@@ -111,9 +117,7 @@ pub fn open(files: Vec<SourceFile>, options: &Options) -> Result<Documents> {
         options: options.clone(),
         current: None,
         columns: Vec::new(),
-        finished_bytes: 0,
-        items: 0,
-        read_bytes: Arc::default(),
+        meter: Meter::default(),
     };
     // One odd table among a folder's files is a matter of its rows; if there is nothing else to read,
     // or the user said which column, it is a mistake.
@@ -155,19 +159,14 @@ pub struct Documents {
     options: Options,
     current: Option<Current>,
     columns: Vec<(Arc<str>, String)>,
-    finished_bytes: u64,
-    items: u64,
-    read_bytes: Arc<AtomicU64>,
+    meter: Meter,
 }
-
-/// Items between two looks at how far a file is read.
-const ITEMS_PER_LOOK: u64 = 256;
 
 impl Documents {
     /// A counter of the bytes read from disk so far, kept up to date while the documents are used
     /// elsewhere. Against the sum of [`SourceFile::bytes`] it says how much is left.
     pub fn read_bytes(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.read_bytes)
+        self.meter.read_bytes()
     }
 
     /// The text column of each table of which a row has been read, by the source's name.
@@ -188,15 +187,11 @@ impl Iterator for Documents {
                 self.current = Some(probed.unwrap_or_else(|| Current::open(&file, &self.options)));
             }
             let current = self.current.as_mut().expect("it was set above");
-            self.items += 1;
-            if self.items.is_multiple_of(ITEMS_PER_LOOK) {
-                self.read_bytes.store(self.finished_bytes + current.bytes_read(), Ordering::Relaxed);
-            }
+            self.meter.step(&current.position);
             if let Some(item) = current.next() {
                 return Some(item);
             }
-            self.finished_bytes += current.bytes;
-            self.read_bytes.store(self.finished_bytes, Ordering::Relaxed);
+            self.meter.finish(&current.position);
             if let Some(column) = current.column() {
                 self.columns.push((Arc::clone(&current.place.0), column.to_owned()));
             }
@@ -212,9 +207,7 @@ struct Current {
     /// What was read in search of a good row.
     ahead: VecDeque<Item>,
     is_empty: bool,
-    /// The size on disk, and the open file, which shares its position with the reader.
-    bytes: u64,
-    file: Option<File>,
+    position: Position,
 }
 
 impl Current {
@@ -222,12 +215,8 @@ impl Current {
         let place = Place(Arc::clone(&file.name));
         let (reader, open) = reader(place.clone(), file, options)
             .unwrap_or_else(|error| (ready([Err(place.unreadable(None, &error))]), None));
-        Self { place, reader, ahead: VecDeque::new(), is_empty: true, bytes: file.bytes, file: open }
-    }
-
-    /// How far the file is read, in bytes of the disk.
-    fn bytes_read(&self) -> u64 {
-        self.file.as_ref().and_then(|mut file| file.stream_position().ok()).unwrap_or(0).min(self.bytes)
+        let position = Position { bytes: file.bytes, file: open };
+        Self { place, reader, ahead: VecDeque::new(), is_empty: true, position }
     }
 
     /// Reads until the columns are chosen; whether they are.
@@ -289,26 +278,12 @@ fn read_as(
     kind: &Kind,
     options: &Options,
 ) -> io::Result<Box<dyn Reader>> {
-    let packed = Peeked::new(raw);
-    let packing = Packing::of(packed.head());
-    let mut bytes = Peeked::new(packing.unpack(packed)?);
-    let kind = match kind {
-        Kind::Stream => Kind::of_content(bytes.head()),
-        kind => Some(kind.clone()),
+    let (kind, bytes) = match unpacked(&place, raw, kind, Kind::of_content)? {
+        Ok(unpacked) => unpacked,
+        Err(reject) => return Ok(ready([Err(reject)])),
     };
     let reject = |why: &str| Ok(ready([Err(place.reject(Reason::Unreadable, None, why))]));
-    if kind.as_ref().is_none_or(Kind::is_characters)
-        && let Some(encoding) = kind::other_encoding(bytes.head())
-    {
-        return reject(&format!(
-            "it is {encoding}, and only UTF-8 is read; {}",
-            kind::encoding_hint(encoding)
-        ));
-    }
-    if kind.as_ref().is_some_and(Kind::is_characters) {
-        bytes.skip_byte_order_mark();
-    }
-    let (bytes, options) = (Box::new(bytes), options.clone());
+    let options = options.clone();
     Ok(match kind {
         Some(Kind::Text) => ready([whole::plain(&place, bytes)]),
         Some(Kind::Html) => ready([html::page(&place, bytes)]),
@@ -318,11 +293,41 @@ fn read_as(
         Some(Kind::Tsv) => Box::new(table::rows(place, bytes, b'\t', options)),
         Some(Kind::Pdf) => ready(pdf::document(&place, bytes)),
         Some(Kind::Docx) => ready([docx::document(&place, bytes)]),
-        Some(Kind::Parquet) => return reject("parquet is read from a file only, not packed or from a pipe"),
+        Some(Kind::Parquet) => return reject(PARQUET_NEEDS_A_FILE),
         Some(Kind::Stream | Kind::Unreadable(_)) | None => {
             return reject("it is neither text nor a kind of file that is known");
         }
     })
+}
+
+const PARQUET_NEEDS_A_FILE: &str = "parquet is read from a file only, not packed or from a pipe";
+
+/// What a source is, `of_content` telling it of a stream, and its bytes behind packing and
+/// byte-order mark; a reject if they are characters of another encoding than UTF-8.
+fn unpacked(
+    place: &Place,
+    raw: Box<dyn Read + Send>,
+    kind: &Kind,
+    of_content: fn(&[u8]) -> Option<Kind>,
+) -> io::Result<Result<(Option<Kind>, Bytes), Reject>> {
+    let packed = Peeked::new(raw);
+    let packing = Packing::of(packed.head());
+    let mut bytes = Peeked::new(packing.unpack(packed)?);
+    let kind = match kind {
+        Kind::Stream => of_content(bytes.head()),
+        kind => Some(kind.clone()),
+    };
+    if kind.as_ref().is_none_or(Kind::is_characters)
+        && let Some(encoding) = kind::other_encoding(bytes.head())
+    {
+        let hint = kind::encoding_hint(encoding);
+        let why = format!("it is {encoding}, and only UTF-8 is read; {hint}");
+        return Ok(Err(place.reject(Reason::Unreadable, None, why)));
+    }
+    if kind.as_ref().is_some_and(Kind::is_characters) {
+        bytes.skip_byte_order_mark();
+    }
+    Ok(Ok((kind, Box::new(bytes))))
 }
 
 fn ready(items: impl Into<Vec<Item>>) -> Box<dyn Reader> {

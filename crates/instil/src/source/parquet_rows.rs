@@ -15,7 +15,7 @@ use super::column::{Choice, Columns, Holds};
 use super::place::{Item, Place};
 use super::row::{Cell, Row};
 use super::{Options, Reader, guard};
-use crate::reject::Reason;
+use crate::reject::{Reason, Reject};
 
 /// Rows in one batch, where they are not long.
 const BATCH_ROWS: usize = 1024;
@@ -51,8 +51,7 @@ struct Batch {
 /// # Errors
 /// When it is none, or its end is missing, where its layout is written.
 pub(super) fn rows(place: Place, file: File, options: &Options) -> io::Result<Rows> {
-    let opened = guard::catch(|| ParquetRecordBatchReaderBuilder::try_new(file));
-    let builder = opened.map_err(damaged)?.map_err(damaged)?;
+    let builder = opened(file)?;
     let choice = choose(&place, builder.schema(), options);
     let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
     let batches = match &choice {
@@ -62,7 +61,7 @@ pub(super) fn rows(place: Place, file: File, options: &Options) -> io::Result<Ro
             let text = find(&columns.text);
             let id = find(&columns.id).filter(is_id);
             let mask = ProjectionMask::roots(builder.parquet_schema(), text.into_iter().chain(id));
-            let rows = batch_rows(builder.metadata(), &columns.text);
+            let rows = batch_rows(builder.metadata(), |column| column == columns.text);
             let reader = builder.with_projection(mask).with_batch_size(rows).build().map_err(damaged)?;
             Batches::Reading(Box::new(reader))
         }
@@ -114,15 +113,38 @@ fn holds_id(kind: &DataType) -> bool {
     kind.is_integer() || holds_text(kind)
 }
 
-/// How many rows fit [`BATCH_BYTES`], going by the sizes that the file itself tells.
-fn batch_rows(about: &ParquetMetaData, text: &str) -> usize {
+/// A parquet file's layout, read.
+///
+/// # Errors
+/// When it is none, or its end is missing, where its layout is written.
+pub(super) fn opened(file: File) -> io::Result<ParquetRecordBatchReaderBuilder<File>> {
+    let opened = guard::catch(|| ParquetRecordBatchReaderBuilder::try_new(file));
+    opened.map_err(damaged)?.map_err(damaged)
+}
+
+/// How many rows of the columns that are read fit [`BATCH_BYTES`], going by the sizes that the file
+/// itself tells.
+pub(super) fn batch_rows(about: &ParquetMetaData, is_read: impl Fn(&str) -> bool) -> usize {
     let chunks = about.row_groups().iter().flat_map(|group| group.columns());
     let bytes: i64 = chunks
-        .filter(|chunk| chunk.column_path().parts().first().is_some_and(|part| part == text))
+        .filter(|chunk| chunk.column_path().parts().first().is_some_and(|part| is_read(part)))
         .map(|chunk| chunk.uncompressed_size())
         .sum();
     let row_bytes = bytes / about.file_metadata().num_rows().max(1);
     usize::try_from(BATCH_BYTES / row_bytes.max(1)).unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS)
+}
+
+/// The next batch; none at the end.
+pub(super) fn next_batch(reader: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>, String> {
+    let batch = guard::catch(|| reader.next())?;
+    batch.transpose().map_err(|error| error.to_string())
+}
+
+/// The rest of a file that broke after `read` of its `rows`.
+pub(super) fn broken(place: &Place, read: u64, rows: u64, message: &str) -> Reject {
+    let first = read + 1;
+    let raw = format!("rows {first} to {rows} can't be read, the data is damaged: {message}");
+    place.reject(Reason::Unreadable, Some(first), raw)
 }
 
 impl Batch {
@@ -154,9 +176,7 @@ impl Rows {
         let (Batches::Reading(reader), Choice::Made(columns)) = (&mut self.batches, &self.choice) else {
             return Ok(None);
         };
-        let batch = guard::catch(|| reader.next())?;
-        let batch = batch.transpose().map_err(|error| error.to_string())?;
-        batch.map(|batch| Batch::new(&batch, columns)).transpose()
+        next_batch(reader)?.map(|batch| Batch::new(&batch, columns)).transpose()
     }
 }
 
@@ -185,12 +205,7 @@ impl Iterator for Rows {
                 Err(message) => {
                     self.batches = Batches::Ended;
                     self.batch = None;
-                    let first = self.read + 1;
-                    let raw = format!(
-                        "rows {first} to {} can't be read, the data is damaged: {message}",
-                        self.rows
-                    );
-                    return Some(Err(self.place.reject(Reason::Unreadable, Some(first), raw)));
+                    return Some(Err(broken(&self.place, self.read, self.rows, &message)));
                 }
             }
         }
@@ -203,6 +218,6 @@ impl Reader for Rows {
     }
 }
 
-fn damaged(error: impl ToString) -> io::Error {
+pub(super) fn damaged(error: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }

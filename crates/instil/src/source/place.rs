@@ -59,7 +59,7 @@ impl Place {
         self.reject(Reason::Unreadable, row, message)
     }
 
-    fn origin(&self, row: Option<u64>) -> Origin {
+    pub(super) fn origin(&self, row: Option<u64>) -> Origin {
         Origin { source: Arc::clone(&self.0), row }
     }
 }

@@ -10,41 +10,73 @@ use super::column::{Choice, Holds};
 use super::place::{Item, Place};
 use super::row::{Cell, Row};
 use super::{Options, Reader};
-use crate::reject::Reason;
+use crate::reject::{Reason, Reject};
 
-/// The rows of a table.
-pub(super) struct Table {
+/// The records below a table's head, whatever is needed of them.
+pub(super) struct Records {
     place: Place,
     reader: csv::Reader<Counted>,
-    options: Options,
     separator: u8,
-    head: Option<Head>,
+    names: Option<Vec<String>>,
     record: ByteRecord,
     /// The line on which `record` starts.
     line: u64,
     ended: bool,
 }
 
-struct Head {
-    names: Vec<String>,
-    choice: Option<Choice>,
-    text: usize,
-    id: Option<usize>,
-}
+impl Records {
+    /// Reads a table whose first record is its head. A quoted field may hold line breaks; a row is
+    /// known by the line on which it starts.
+    pub(super) fn new(place: Place, bytes: Bytes, separator: u8) -> Self {
+        let reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
+            .has_headers(false)
+            // Rows of another length are counted here, with their line, not in the library.
+            .flexible(true)
+            .from_reader(Counted { bytes, offset: 0, line_ends: VecDeque::new() });
+        Self { place, reader, separator, names: None, record: ByteRecord::new(), line: 1, ended: false }
+    }
 
-/// Reads a table whose first record is its head. A quoted field may hold line breaks; a row is
-/// known by the line on which it starts.
-pub(super) fn rows(place: Place, bytes: Bytes, separator: u8, options: Options) -> Table {
-    let reader = csv::ReaderBuilder::new()
-        .delimiter(separator)
-        .has_headers(false)
-        // Rows of another length are counted here, with their line, not in the library.
-        .flexible(true)
-        .from_reader(Counted { bytes, offset: 0, line_ends: VecDeque::new() });
-    Table { place, reader, options, separator, head: None, record: ByteRecord::new(), line: 1, ended: false }
-}
+    /// Goes to the next record that is as long as the head, and gives its line.
+    pub(super) fn next(&mut self) -> Option<Result<u64, Reject>> {
+        while !self.ended {
+            match (self.read(), &self.names) {
+                (Ok(true), None) => {
+                    let names = self.record.iter().map(|name| String::from_utf8_lossy(name).into_owned());
+                    self.names = Some(names.collect());
+                }
+                (Ok(true), Some(names)) if self.record.len() != names.len() => {
+                    let (fields, head) = (self.record.len(), names.len());
+                    let raw = format!("{fields} fields, and the head has {head}: {}", self.raw());
+                    return Some(Err(self.place.reject(Reason::InvalidRow, Some(self.line), raw)));
+                }
+                (Ok(true), Some(_)) => return Some(Ok(self.line)),
+                (Ok(false), _) => self.ended = true,
+                (Err(error), _) => {
+                    self.ended = true;
+                    return Some(Err(self.place.unreadable(Some(self.line), &error)));
+                }
+            }
+        }
+        None
+    }
 
-impl Table {
+    /// The names in the head, from the time it has been read.
+    pub(super) fn names(&self) -> &[String] {
+        self.names.as_deref().unwrap_or_default()
+    }
+
+    /// The record that [`next`](Self::next) went to.
+    pub(super) fn record(&self) -> &ByteRecord {
+        &self.record
+    }
+
+    /// That record as a line.
+    pub(super) fn raw(&self) -> String {
+        let fields: Vec<_> = self.record.iter().map(String::from_utf8_lossy).collect();
+        fields.join(if self.separator == b'\t' { "\t" } else { "," })
+    }
+
     fn read(&mut self) -> io::Result<bool> {
         let before = self.reader.position().clone();
         let read = self.reader.read_byte_record(&mut self.record);
@@ -54,45 +86,52 @@ impl Table {
             other => io::Error::other(format!("{other:?}")),
         })
     }
+}
 
-    fn row(&mut self) -> Item {
-        let line = self.line;
-        let head = self.head.as_mut().expect("the head was read first");
-        let raw = || {
-            let fields: Vec<_> = self.record.iter().map(String::from_utf8_lossy).collect();
-            fields.join(if self.separator == b'\t' { "\t" } else { "," })
+/// The documents of a table.
+pub(super) struct Table {
+    place: Place,
+    records: Records,
+    options: Options,
+    head: Option<Head>,
+}
+
+/// The columns that are read.
+struct Head {
+    choice: Choice,
+    text: usize,
+    id: Option<usize>,
+}
+
+/// The documents of a table whose first record is its head.
+pub(super) fn rows(place: Place, bytes: Bytes, separator: u8, options: Options) -> Table {
+    Table { records: Records::new(place.clone(), bytes, separator), place, options, head: None }
+}
+
+impl Table {
+    fn row(&mut self, line: u64) -> Item {
+        let records = &self.records;
+        let head = self.head.get_or_insert_with(|| {
+            Head::choose(&self.place.0, records.names(), records.record(), &self.options)
+        });
+        if let Choice::Failed { .. } = head.choice {
+            return Err(self.place.reject(Reason::MissingColumn, Some(line), records.raw()));
+        }
+        let record = records.record();
+        let Ok(text) = str::from_utf8(&record[head.text]) else {
+            return Err(self.place.reject(Reason::InvalidUtf8, Some(line), records.raw()));
         };
-        if self.record.len() != head.names.len() {
-            let raw =
-                format!("{} fields, and the head has {}: {}", self.record.len(), head.names.len(), raw());
-            return Err(self.place.reject(Reason::InvalidRow, Some(line), raw));
-        }
-        if head.choice.is_none() {
-            head.choose(&self.place.0, &self.record, &self.options);
-        }
-        if let Some(Choice::Failed { .. }) = head.choice {
-            return Err(self.place.reject(Reason::MissingColumn, Some(line), raw()));
-        }
-        let Ok(text) = str::from_utf8(&self.record[head.text]) else {
-            return Err(self.place.reject(Reason::InvalidUtf8, Some(line), raw()));
-        };
-        let id = head.id.and_then(|id| str::from_utf8(&self.record[id]).ok()).filter(|id| !id.is_empty());
+        let id = head.id.and_then(|id| str::from_utf8(&record[id]).ok()).filter(|id| !id.is_empty());
         let row = Row { text: Cell::Text(text.to_owned()), id: id.map(str::to_owned) };
-        self.place.of_row(row, line, raw)
+        self.place.of_row(row, line, || records.raw())
     }
 }
 
 impl Head {
-    fn new(record: &ByteRecord) -> Self {
-        let names = record.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-        Self { names, choice: None, text: 0, id: None }
-    }
-
     /// Every field is a string; one that is a number in the first row is taken as one, so that a
     /// text beside a score is found.
-    fn choose(&mut self, source: &str, first: &ByteRecord, options: &Options) {
-        let columns: Vec<_> = self
-            .names
+    fn choose(source: &str, names: &[String], first: &ByteRecord, options: &Options) -> Self {
+        let columns: Vec<_> = names
             .iter()
             .zip(first)
             .map(|(name, field)| {
@@ -108,12 +147,14 @@ impl Head {
             })
             .collect();
         let choice = Choice::among(source, &columns, options);
-        if let Choice::Made(columns) = &choice {
-            let find = |wanted: &str| self.names.iter().position(|name| name == wanted);
-            self.text = find(&columns.text).expect("it was chosen among these names");
-            self.id = find(&columns.id);
-        }
-        self.choice = Some(choice);
+        let find = |wanted: &str| names.iter().position(|name| name == wanted);
+        let (text, id) = match &choice {
+            Choice::Made(columns) => {
+                (find(&columns.text).expect("it was chosen among these names"), find(&columns.id))
+            }
+            Choice::Failed { .. } => (0, None),
+        };
+        Self { choice, text, id }
     }
 }
 
@@ -121,24 +162,16 @@ impl Iterator for Table {
     type Item = Item;
 
     fn next(&mut self) -> Option<Item> {
-        while !self.ended {
-            match self.read() {
-                Ok(true) if self.head.is_none() => self.head = Some(Head::new(&self.record)),
-                Ok(true) => return Some(self.row()),
-                Ok(false) => self.ended = true,
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(self.place.unreadable(Some(self.line), &error)));
-                }
-            }
-        }
-        None
+        Some(match self.records.next()? {
+            Ok(line) => self.row(line),
+            Err(reject) => Err(reject),
+        })
     }
 }
 
 impl Reader for Table {
     fn choice(&self) -> Option<&Choice> {
-        self.head.as_ref()?.choice.as_ref()
+        Some(&self.head.as_ref()?.choice)
     }
 }
 
