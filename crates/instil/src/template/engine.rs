@@ -158,6 +158,17 @@ impl Part {
         Ok((Self { code, rewritten, is_choices, protector }, names))
     }
 
+    /// The draws from its constants.
+    fn fixed(&self, draws: &mut Draws) -> Result<Vec<usize>, Fault> {
+        let drawn = self.code.fixed.iter().map(|n| draws.draw(*n)).collect::<Result<Vec<_>, Error>>();
+        drawn.map_err(|e| fault(&e, &self.rewritten, self.is_choices))
+    }
+
+    fn root(&self, fields: &Fields, choices: Option<Value>, draws: Draws, fixed: Vec<usize>) -> Arc<Root> {
+        let copies = self.code.changes.then(|| Mutex::new(HashMap::new()));
+        Arc::new(Root { row: Arc::clone(&fields.row), choices, draws: Mutex::new(draws), fixed, copies })
+    }
+
     fn run(&self, root: &Arc<Root>) -> Result<String, Fault> {
         let mut text = String::with_capacity(self.code.plain + 512);
         let names = Value::from_dyn_object(Arc::clone(root));
@@ -221,7 +232,8 @@ impl Compiled {
                 let is_fixed = own.read.is_empty() && !own.draws;
                 names.read.extend(own.read);
                 names.guarded.extend(own.guarded);
-                let root = root(&Arc::default(), Draws::Seeded(0, 0), false);
+                let nothing = Fields { row: Arc::default(), protected: false };
+                let root = part.root(&nothing, None, Draws::Seeded(0, 0), Vec::new());
                 // Choices that fail do so with every row, but not before there is one.
                 match is_fixed.then(|| part.run(&root)) {
                     Some(Ok(text)) => Choices::Fixed(list_of(&text, part.protector)),
@@ -279,43 +291,50 @@ impl Compiled {
     }
 
     fn with(&self, fields: &Fields, draws: Draws) -> (Result<Vec<String>, Fault>, Draws) {
-        let Inner { main, choices, .. } = &*self.0;
         if fields.row.contains_key(CHOICES) {
             let message = format!("the row has a field `{CHOICES}`, which is the template's own name");
             return (Err(Fault { message, line: None, span: None }), draws);
         }
-        let changes = main.code.changes;
-        let mut names = root(&fields.row, draws, changes);
-        let protected = fields.protected || main.protector;
+        match self.drawn(fields, draws) {
+            Ok(rendered) => rendered,
+            Err((fault, draws)) => (Err(fault), draws),
+        }
+    }
+
+    fn drawn(
+        &self,
+        fields: &Fields,
+        mut draws: Draws,
+    ) -> Result<(Result<Vec<String>, Fault>, Draws), (Fault, Draws)> {
+        let Inner { main, choices, .. } = &*self.0;
+        // The order of the package: it compiles the template, then the answer choices, which it renders.
+        let fixed = match main.fixed(&mut draws) {
+            Ok(fixed) => fixed,
+            Err(fault) => return Err((fault, draws)),
+        };
         let answers = match choices {
             Choices::None => Value::from(()),
-            Choices::Fixed(list) if changes => copy(list, 0).unwrap_or_else(|_| list.clone()),
+            Choices::Fixed(list) if main.code.changes => copy(list, 0).unwrap_or_else(|_| list.clone()),
             Choices::Fixed(list) => list.clone(),
             Choices::Rendered(part) => {
-                let before = root(&fields.row, names.draws().take(), part.code.changes);
-                let rendered = part.run(&before);
-                let draws = before.draws().take();
+                let fixed = match part.fixed(&mut draws) {
+                    Ok(fixed) => fixed,
+                    Err(fault) => return Err((fault, draws)),
+                };
+                let names = part.root(fields, None, draws, fixed);
+                let rendered = part.run(&names);
+                draws = names.draws().take();
                 match rendered {
-                    Ok(text) => {
-                        names = root(&fields.row, draws, changes);
-                        list_of(&text, fields.protected || part.protector)
-                    }
-                    Err(fault) => return (Err(fault), draws),
+                    Ok(text) => list_of(&text, fields.protected || part.protector),
+                    Err(fault) => return Err((fault, draws)),
                 }
             }
         };
-        if let Some(names) = Arc::get_mut(&mut names) {
-            names.choices = Some(answers);
-        }
-        let rendered = main.run(&names).map(|text| parts(&text, protected));
+        let names = main.root(fields, Some(answers), draws, fixed);
+        let rendered = main.run(&names).map(|text| parts(&text, fields.protected || main.protector));
         let draws = names.draws().take();
-        (rendered, draws)
+        Ok((rendered, draws))
     }
-}
-
-fn root(row: &Arc<Row>, draws: Draws, changes: bool) -> Arc<Root> {
-    let copies = changes.then(|| Mutex::new(HashMap::new()));
-    Arc::new(Root { row: Arc::clone(row), choices: None, draws: Mutex::new(draws), copies })
 }
 
 /// The list of answers that a text parted by separators means.

@@ -8,3 +8,4 @@ mod remix;
 mod lift;
 mod road;
 mod support;
+mod templates;

@@ -12,7 +12,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
-use super::methods::CHANGING;
+use super::methods::{CHANGING, is_method};
 
 /// What runs.
 pub(super) struct Code {
@@ -22,6 +22,10 @@ pub(super) struct Code {
     pub(super) changes: bool,
     /// The bytes of plain text in it.
     pub(super) plain: usize,
+    /// Among how many each `choice` of a constant draws. Jinja2 draws these while it compiles,
+    /// which the package does at every rendering: once, in the order of the text, in branches that aren't
+    /// taken as well, and for all passes of a loop together.
+    pub(super) fixed: Vec<usize>,
 }
 
 /// How many operators may follow each other, how many `elif` a template may have, since each is a level of
@@ -76,13 +80,28 @@ pub(super) fn code(tree: &ast::Stmt<'_>) -> Code {
     let mut generator = CodeGenerator::new("template", "");
     generator.compile_stmt(tree);
     let (instructions, blocks) = generator.finish();
-    let (mut changes, mut plain) = (false, 0);
-    let instructions = translated(&instructions, &mut changes, &mut plain);
-    let blocks = blocks
-        .iter()
-        .map(|(name, instructions)| (interned(name), translated(instructions, &mut changes, &mut plain)))
-        .collect();
-    Code { instructions, blocks, changes, plain }
+    let mut code = Code {
+        instructions: Instructions::new("template", ""),
+        blocks: BTreeMap::new(),
+        changes: has_changes(&instructions) || blocks.values().any(has_changes),
+        plain: 0,
+        fixed: Vec::new(),
+    };
+    code.instructions = translated(&instructions, &mut code);
+    for (name, instructions) in &blocks {
+        let instructions = translated(instructions, &mut code);
+        code.blocks.insert(interned(name), instructions);
+    }
+    code
+}
+
+/// All instructions, in order.
+fn each<'i>(instructions: &'i Instructions<'i>) -> impl Iterator<Item = &'i Instruction<'i>> {
+    (0..).map_while(|at| instructions.get(at))
+}
+
+fn has_changes(instructions: &Instructions<'_>) -> bool {
+    each(instructions).any(|one| matches!(one, Instruction::CallMethod(name, _) if CHANGING.contains(name)))
 }
 
 /// A name that lives as long as the program. There are as many as templates have different names in them.
@@ -110,17 +129,8 @@ fn setting_loops(old: &Instructions<'_>) -> BTreeMap<u32, u32> {
     let mut at = 0;
     while let Some(instruction) = old.get(at) {
         if let Instruction::Iterate(end) = instruction {
-            let mut inner = at + 1;
             // The targets of the loop itself are set at every pass anyway.
-            let is_target = |at| {
-                matches!(
-                    old.get(at),
-                    Some(Instruction::StoreLocal(_) | Instruction::UnpackList(_) | Instruction::DupTop)
-                )
-            };
-            while is_target(inner) {
-                inner += 1;
-            }
+            let inner = at + 1 + targets(old, at);
             let mut nested = 0_u32;
             let sets = (inner..*end).any(|at| match old.get(at) {
                 Some(Instruction::PushLoop(_)) => {
@@ -143,9 +153,66 @@ fn setting_loops(old: &Instructions<'_>) -> BTreeMap<u32, u32> {
     loops
 }
 
-fn translated(old: &Instructions<'_>, changes: &mut bool, plain: &mut usize) -> Instructions<'static> {
+/// A loop with a condition, `{% for x in xs if c %}`.
+///
+/// minijinja first tries all items and then loops over those that are left; Jinja2 tries each when it is its
+/// turn, so that the condition sees what the body has changed.
+struct Filtered {
+    /// The `Iterate` of the loop that tries, and the one of the loop over what is left.
+    trying: u32,
+    looping: u32,
+    /// The end of the loop over what is left.
+    end: u32,
+    /// What jumps where the condition doesn't hold.
+    test: u32,
+    /// What `loop` is in the body.
+    flags: u8,
+}
+
+/// The loops with conditions whose body sees no other passes: those without `else` that don't ask `loop`.
+fn filtered_loops(old: &Instructions<'_>) -> Vec<Filtered> {
+    use minijinja::machinery::Instruction as I;
+    let mut loops = Vec::new();
+    for (trying, instruction) in (0..).zip(each(old)) {
+        let I::Iterate(end) = instruction else { continue };
+        let (Some(I::PopLoopFrame), Some(I::BuildList(None)), Some(I::PushLoop(flags)), Some(I::Iterate(last))) =
+            (old.get(*end), old.get(end + 1), old.get(end + 2), old.get(end + 3))
+        else {
+            continue;
+        };
+        let (looping, test) = (end + 3, end - 7);
+        let asks = (looping..*last).any(|at| {
+            matches!(
+                old.get(at),
+                Some(I::Lookup("loop") | I::CallFunction("loop", _) | I::FastRecurse)
+            )
+        });
+        let plain = matches!(old.get(test), Some(I::JumpIfFalse(_)))
+            && matches!(old.get(*last), Some(I::PopLoopFrame));
+        if plain && !asks {
+            loops.push(Filtered { trying, looping, end: *last, test, flags: *flags });
+        }
+    }
+    loops
+}
+
+/// How many instructions after an `Iterate` set the targets of its loop.
+fn targets(old: &Instructions<'_>, iterate: u32) -> u32 {
+    let is_target = |at| matches!(old.get(at), Some(Instruction::StoreLocal(_) | Instruction::UnpackList(_)));
+    (iterate + 1..).take_while(|at| is_target(*at)).map(|_| 1).sum()
+}
+
+#[allow(clippy::too_many_lines, reason = "a table of instructions")]
+fn translated(old: &Instructions<'_>, code: &mut Code) -> Instructions<'static> {
     use minijinja::machinery::Instruction as I;
     let loops = setting_loops(old);
+    // Only where methods change something can the two ways of trying be told apart.
+    let filtered = if code.changes { filtered_loops(old) } else { Vec::new() };
+    let mut skipped: HashSet<u32> = HashSet::new();
+    for one in &filtered {
+        skipped.insert(one.trying + 1);
+        skipped.extend(one.test + 1..=one.looping + targets(old, one.looping));
+    }
     let jumps_back: HashSet<u32> = loops.values().copied().collect();
     // Where each old instruction begins among the new ones, and the new ones.
     let mut places = Vec::new();
@@ -153,13 +220,19 @@ fn translated(old: &Instructions<'_>, changes: &mut bool, plain: &mut usize) -> 
     let mut at = 0;
     while let Some(instruction) = old.get(at) {
         places.push(u32::try_from(new.len()).unwrap_or(u32::MAX));
+        if skipped.contains(&at) {
+            at += 1;
+            continue;
+        }
         if jumps_back.contains(&at) {
             new.push((I::PopFrame, at));
         }
+        let begins = |one: &&Filtered| one.trying == at || one.trying == at + 1;
+        let lazy = filtered.iter().find(begins);
         let mut push = |instruction: I<'static>| new.push((instruction, at));
         match instruction {
             I::EmitRaw(text) => {
-                *plain += text.len();
+                code.plain += text.len();
                 push(I::LoadConst(Value::from(*text)));
                 push(I::Emit);
             }
@@ -167,6 +240,7 @@ fn translated(old: &Instructions<'_>, changes: &mut bool, plain: &mut usize) -> 
                 push(I::LoadConst(value.clone()));
                 let is_list =
                     value.as_object().is_some_and(|object| object.downcast_ref::<Tuple>().is_none());
+                let is_list = is_list && !value.is_kwargs();
                 if is_list && matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
                     push(operator("copy", 1));
                 }
@@ -194,23 +268,49 @@ fn translated(old: &Instructions<'_>, changes: &mut bool, plain: &mut usize) -> 
             I::In => push(operator("in", 2)),
             I::PushLoop(flags) => {
                 push(operator("iter", 1));
-                push(I::PushLoop(*flags));
+                push(I::PushLoop(lazy.map_or(*flags, |one| one.flags)));
             }
             I::Iterate(end) => {
-                push(I::Iterate(*end));
-                if loops.contains_key(&at) {
+                push(I::Iterate(lazy.map_or(*end, |one| one.end)));
+                if loops.contains_key(&lazy.map_or(at, |one| one.looping)) {
                     push(I::PushWith);
                 }
             }
-            I::CallMethod(name, count) => {
-                *changes |= CHANGING.contains(name);
-                push(I::CallMethod(interned(name), *count));
+            I::JumpIfFalse(to) => match filtered.iter().find(|one| one.test == at) {
+                // To the jump back, which also ends the frame of this pass.
+                Some(one) => push(I::JumpIfFalse(one.end - 1)),
+                None => push(I::JumpIfFalse(*to)),
+            },
+            I::PopLoopFrame => {
+                push(I::PopLoopFrame);
+                if filtered.iter().any(|one| one.end == at) {
+                    // The count of items that the two loops would have passed on.
+                    push(I::DiscardTop);
+                }
+            }
+            I::ApplyFilter(name @ "choice", Some(1), _) => {
+                let constant = at.checked_sub(1).and_then(|before| old.get(before));
+                match constant {
+                    Some(I::LoadConst(value)) if value.len().is_some_and(|len| len > 0) => {
+                        push(I::LoadConst(Value::from(code.fixed.len())));
+                        push(operator("chosen", 2));
+                        code.fixed.extend(value.as_str().map_or(value.len(), |text| Some(text.chars().count())));
+                    }
+                    _ => push(I::ApplyFilter(interned(name), Some(1), u8::MAX)),
+                }
+            }
+            I::GetAttr(name) if is_method(name) => {
+                push(I::LoadConst(Value::from(*name)));
+                push(operator("attribute", 2));
             }
             other => push(owned(other)),
         }
         at += 1;
     }
     places.push(u32::try_from(new.len()).unwrap_or(u32::MAX));
+    for one in &filtered {
+        places[one.looping as usize] = places[one.trying as usize];
+    }
     let place = |old: u32| places.get(old as usize).copied().unwrap_or(old);
     let mut made = Instructions::new("template", "");
     for (mut instruction, from) in new {

@@ -1,7 +1,9 @@
 //! The methods of Python's strings, lists, dictionaries and tuples.
 
+use std::sync::Arc;
+
 use minijinja::formatting::{FormatStyle, format};
-use minijinja::value::Tuple;
+use minijinja::value::{Object, ObjectRepr, Tuple};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::arguments::{bind, flag, integer, needed, split, text};
@@ -26,6 +28,46 @@ pub(super) const CHANGING: [&str; 11] = [
     "sort",
     "update",
 ];
+
+/// The methods that dictionaries have.
+const OF_DICTS: [&str; 11] = [
+    "clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values",
+];
+/// The methods that lists have and dictionaries don't.
+const OF_LISTS: [&str; 8] = ["append", "count", "extend", "index", "insert", "remove", "reverse", "sort"];
+
+/// Whether a list or a dictionary has a method of this name.
+pub(super) fn is_method(name: &str) -> bool {
+    OF_DICTS.contains(&name) || OF_LISTS.contains(&name)
+}
+
+/// A method that isn't called. It has no text that is the same at every run.
+#[derive(Debug)]
+struct Method;
+
+impl Object for Method {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+}
+
+/// `value.name`: the method before the item, as Python's attributes go before items.
+///
+/// # Errors
+/// When the value is undefined.
+pub(super) fn attribute(value: &Value, name: &Value) -> Outcome {
+    let known = name.as_str().unwrap_or_default();
+    let is_own = match shape(value) {
+        Shape::Undefined => return Err(undefined(&format!(".{known}"))),
+        Shape::Dict(_) => OF_DICTS.contains(&known),
+        Shape::List(_) => {
+            OF_LISTS.contains(&known) || matches!(known, "clear" | "copy" | "pop")
+        }
+        Shape::Str(_) | Shape::Tuple(_) | Shape::Range(_) => matches!(known, "count" | "index"),
+        _ => false,
+    };
+    if is_own { Ok(Value::from_object(Method)) } else { Ok(value.get_attr(known).unwrap_or(Value::UNDEFINED)) }
+}
 
 /// Calls a method of a value that minijinja has no method for.
 ///

@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 
 use minijinja::value::Tuple;
-use minijinja::{Environment, Error, Value};
+use minijinja::{Environment, Error, State, Value};
 
-use super::percent;
+use super::row::chosen;
+use super::{methods, percent};
 use super::python::{self, equal, undefined};
 use super::values::{
     self, Dict, LONGEST, List, Outcome, Shape, copy, items, length, put, shape, type_of, wrong,
@@ -24,6 +25,10 @@ pub(super) fn add_to(env: &mut Environment<'static>) {
     env.add_filter("copy", |value: &Value| copy(value, 0));
     env.add_filter("iter", iterate);
     env.add_filter("item", item);
+    env.add_filter("attribute", methods::attribute);
+    env.add_filter("chosen", |state: &State<'_, '_>, value: &Value, number: &Value| {
+        item(value, &Value::from(chosen(state, number.as_usize().unwrap_or(0))?))
+    });
     env.add_filter("slice[]", slice);
     env.add_filter("+", plus);
     env.add_filter("-", |a: &Value, b: &Value| arithmetic("-", a, b, i128::checked_sub, |a, b| a - b));
@@ -124,14 +129,11 @@ fn slice(value: &Value, start: &Value, stop: &Value, step: &Value) -> Outcome {
         Shape::Bool(yes) => Ok(Some(i128::from(yes))),
         _ => Err(wrong("slice indices must be integers or None")),
     };
-    // Jinja turns what can't be sliced, or not so, into something undefined.
     let len = match shape(value) {
         Shape::Str(_) | Shape::List(_) | Shape::Tuple(_) | Shape::Range(_) => length(value)?,
-        _ => return Ok(Value::UNDEFINED),
+        _ => return Err(wrong(format!("'{}' object can't be sliced", type_of(value)))),
     };
-    let (Ok(start), Ok(stop), Ok(step)) = (bound(start), bound(stop), bound(step)) else {
-        return Ok(Value::UNDEFINED);
-    };
+    let (start, stop, step) = (bound(start)?, bound(stop)?, bound(step)?);
     let step = step.unwrap_or(1);
     if step == 0 {
         return Err(wrong("slice step cannot be zero"));

@@ -29,7 +29,10 @@ pub(super) enum Draws {
 
 impl Draws {
     /// The index of one of `n`.
-    fn draw(&mut self, n: usize) -> Result<usize, Error> {
+    ///
+    /// # Errors
+    /// When it was to be given and isn't there, or isn't below `n`.
+    pub(super) fn draw(&mut self, n: usize) -> Result<usize, Error> {
         match self {
             Self::Seeded(seed, count) => {
                 let random = seed_of(*seed, &["draw", &count.to_string()]);
@@ -66,6 +69,8 @@ pub(super) struct Root {
     /// `None` while the answers themselves are rendered.
     pub(super) choices: Option<Value>,
     pub(super) draws: Mutex<Draws>,
+    /// What was drawn from constants, before anything else.
+    pub(super) fixed: Vec<usize>,
     /// Copies of the fields that were looked up, where the template changes lists or dictionaries.
     pub(super) copies: Option<Mutex<HashMap<Box<str>, Value>>>,
 }
@@ -118,9 +123,21 @@ impl Object for Root {
 /// # Errors
 /// When there is nothing to draw from.
 pub(super) fn draw(state: &State<'_, '_>, n: usize) -> Result<usize, Error> {
+    of(state, |root| {
+        let index = root.draws().draw(n)?;
+        if index < n { Ok(index) } else { Err(wrong(format!("draw {index} of {n}"))) }
+    })
+}
+
+/// The index that was drawn from the constant of this number.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn chosen(state: &State<'_, '_>, number: usize) -> Result<usize, Error> {
+    of(state, |root| root.fixed.get(number).copied().ok_or_else(|| wrong("nothing was drawn here")))
+}
+
+fn of<T>(state: &State<'_, '_>, ask: impl FnOnce(&Root) -> Result<T, Error>) -> Result<T, Error> {
     let root = state.lookup(ROOT).ok_or_else(|| wrong("there is no source of chance here"))?;
-    let root =
-        root.downcast_object_ref::<Root>().ok_or_else(|| wrong("there is no source of chance here"))?;
-    let index = root.draws().draw(n)?;
-    if index < n { Ok(index) } else { Err(wrong(format!("draw {index} of {n}"))) }
+    ask(root.downcast_object_ref::<Root>().ok_or_else(|| wrong("there is no source of chance here"))?)
 }

@@ -232,15 +232,14 @@ fn sort(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
     let case_sensitive = flag(case_sensitive.as_ref(), false);
     let mut keyed = Vec::new();
     for item in items(&needed("sort", "value", value)?)? {
-        // Several attributes, parted by commas, are compared one after another.
-        let key = match attribute.as_ref().and_then(Value::as_str) {
-            Some(names) if names.contains(',') => {
-                let keys =
-                    names.split(',').map(|name| key_of(&item, Some(&Value::from(name)), case_sensitive));
-                Value::from(Tuple::from(keys.collect::<Result<Vec<_>, Error>>()?))
-            }
-            _ => key_of(&item, attribute.as_ref(), case_sensitive)?,
+        // Several attributes, parted by commas, are compared one after another. One alone is a list as well,
+        // so that two undefined ones are equal and not an error.
+        let names: Vec<Value> = match attribute.as_ref() {
+            Some(names) if names.as_str().is_some() => text(names)?.split(',').map(Value::from).collect(),
+            other => vec![other.cloned().unwrap_or_else(|| Value::from(()))],
         };
+        let keys = names.iter().map(|name| key_of(&item, Some(name), case_sensitive));
+        let key = Value::from(Tuple::from(keys.collect::<Result<Vec<_>, Error>>()?));
         keyed.push((key, item));
     }
     sorted(keyed, flag(reverse.as_ref(), false)).map(List::value)
