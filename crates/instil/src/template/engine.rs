@@ -203,7 +203,27 @@ fn placed(
     if is_choices {
         return Fault { message: format!("answer choices: {message}"), line: None, span: None };
     }
-    Fault { message, line, span: span.map(|span| rewritten.original(span)) }
+    let span = span.map(|span| rewritten.original(span));
+    let line = span.as_ref().map_or(line, |span| Some(rewritten.line(span.start)));
+    Fault { message, line, span }
+}
+
+/// What lies between the separators; faster than `split`, since hardly a text has single bars.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let whole = rest?;
+        let mut from = 0;
+        while let Some(at) = whole[from..].find('|').map(|at| from + at) {
+            if whole[at..].starts_with(SEPARATOR) {
+                rest = Some(&whole[at + SEPARATOR.len()..]);
+                return Some(&whole[..at]);
+            }
+            from = at + 1;
+        }
+        rest = None;
+        Some(whole)
+    })
 }
 
 /// The parts between separators, stripped, with the protected separators in place again.
@@ -215,7 +235,7 @@ fn parts(text: &str, protected: bool) -> Vec<String> {
             python_strip(part).to_owned()
         }
     };
-    text.split(SEPARATOR).map(part).collect()
+    pieces(text).map(part).collect()
 }
 
 impl Compiled {
@@ -344,7 +364,7 @@ fn list_of(text: &str, protected: bool) -> Value {
         let part = python_strip(part);
         if protected { Value::from(part.replace(PROTECTOR, SEPARATOR)) } else { Value::from(part) }
     };
-    List::value(text.split(SEPARATOR).map(answer).collect())
+    List::value(pieces(text).map(answer).collect())
 }
 
 #[cfg(test)]
@@ -362,6 +382,13 @@ mod tests {
             render(" {{a}} ||| {{b}}\n", r#"{"a": "x ||| y", "b": 1.0}"#).unwrap(),
             ["x ||| y", "1.0"]
         );
+    }
+
+    #[test]
+    fn separators_part_as_split_parts() {
+        for text in ["", "|", "|||", "a|||b", "||||", "a||||||b|", "|a|||b||c|||"] {
+            assert_eq!(pieces(text).collect::<Vec<_>>(), text.split(SEPARATOR).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub(super) struct Code {
 /// recursion in the compiler.
 const LONGEST_CHAIN: usize = 250;
 
+/// How many filters minijinja numbers.
+const MOST_LOCALS: u8 = 50;
+
 /// The template's syntax tree.
 ///
 /// # Errors
@@ -175,17 +178,18 @@ fn filtered_loops(old: &Instructions<'_>) -> Vec<Filtered> {
     let mut loops = Vec::new();
     for (trying, instruction) in (0..).zip(each(old)) {
         let I::Iterate(end) = instruction else { continue };
-        let (Some(I::PopLoopFrame), Some(I::BuildList(None)), Some(I::PushLoop(flags)), Some(I::Iterate(last))) =
-            (old.get(*end), old.get(end + 1), old.get(end + 2), old.get(end + 3))
+        let (
+            Some(I::PopLoopFrame),
+            Some(I::BuildList(None)),
+            Some(I::PushLoop(flags)),
+            Some(I::Iterate(last)),
+        ) = (old.get(*end), old.get(end + 1), old.get(end + 2), old.get(end + 3))
         else {
             continue;
         };
         let (looping, test) = (end + 3, end - 7);
         let asks = (looping..*last).any(|at| {
-            matches!(
-                old.get(at),
-                Some(I::Lookup("loop") | I::CallFunction("loop", _) | I::FastRecurse)
-            )
+            matches!(old.get(at), Some(I::Lookup("loop") | I::CallFunction("loop", _) | I::FastRecurse))
         });
         let plain = matches!(old.get(test), Some(I::JumpIfFalse(_)))
             && matches!(old.get(*last), Some(I::PopLoopFrame));
@@ -294,7 +298,8 @@ fn translated(old: &Instructions<'_>, code: &mut Code) -> Instructions<'static> 
                     Some(I::LoadConst(value)) if value.len().is_some_and(|len| len > 0) => {
                         push(I::LoadConst(Value::from(code.fixed.len())));
                         push(operator("chosen", 2));
-                        code.fixed.extend(value.as_str().map_or(value.len(), |text| Some(text.chars().count())));
+                        code.fixed
+                            .extend(value.as_str().map_or(value.len(), |text| Some(text.chars().count())));
                     }
                     _ => push(I::ApplyFilter(interned(name), Some(1), u8::MAX)),
                 }
@@ -313,6 +318,7 @@ fn translated(old: &Instructions<'_>, code: &mut Code) -> Instructions<'static> 
     }
     let place = |old: u32| places.get(old as usize).copied().unwrap_or(old);
     let mut made = Instructions::new("template", "");
+    let mut locals: BTreeMap<&'static str, u8> = BTreeMap::new();
     for (mut instruction, from) in new {
         match &mut instruction {
             I::Iterate(to)
@@ -322,6 +328,15 @@ fn translated(old: &Instructions<'_>, code: &mut Code) -> Instructions<'static> 
             | I::JumpIfTrueOrPop(to)
             | I::BuildMacro(_, to, _) => *to = place(*to),
             _ => {}
+        }
+        if let I::ApplyFilter(name, _, local) = &mut instruction {
+            // Under a number of its own a filter is looked up once in a rendering.
+            let next = u8::try_from(locals.len()).ok().filter(|next| *next < MOST_LOCALS);
+            *local = match (locals.get(name), next) {
+                (Some(known), _) => *known,
+                (None, Some(next)) => *locals.entry(*name).or_insert(next),
+                (None, None) => u8::MAX,
+            };
         }
         match (old.get_span(from), old.get_line(from)) {
             (Some(span), _) => made.add_with_span(instruction, span),

@@ -6,7 +6,7 @@ use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Object, ObjectRepr, Tuple};
 use minijinja::{Error, ErrorKind, State, Value};
 
-use super::arguments::{bind, flag, integer, needed, split, text};
+use super::arguments::{bind, flag, integer, needed, text};
 use super::filters::tuples;
 use super::functions::pairs_of;
 use super::operators::place;
@@ -30,9 +30,8 @@ pub(super) const CHANGING: [&str; 11] = [
 ];
 
 /// The methods that dictionaries have.
-const OF_DICTS: [&str; 11] = [
-    "clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values",
-];
+const OF_DICTS: [&str; 11] =
+    ["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
 /// The methods that lists have and dictionaries don't.
 const OF_LISTS: [&str; 8] = ["append", "count", "extend", "index", "insert", "remove", "reverse", "sort"];
 
@@ -60,13 +59,15 @@ pub(super) fn attribute(value: &Value, name: &Value) -> Outcome {
     let is_own = match shape(value) {
         Shape::Undefined => return Err(undefined(&format!(".{known}"))),
         Shape::Dict(_) => OF_DICTS.contains(&known),
-        Shape::List(_) => {
-            OF_LISTS.contains(&known) || matches!(known, "clear" | "copy" | "pop")
-        }
+        Shape::List(_) => OF_LISTS.contains(&known) || matches!(known, "clear" | "copy" | "pop"),
         Shape::Str(_) | Shape::Tuple(_) | Shape::Range(_) => matches!(known, "count" | "index"),
         _ => false,
     };
-    if is_own { Ok(Value::from_object(Method)) } else { Ok(value.get_attr(known).unwrap_or(Value::UNDEFINED)) }
+    if is_own {
+        Ok(Value::from_object(Method))
+    } else {
+        Ok(value.get_attr(known).unwrap_or(Value::UNDEFINED))
+    }
 }
 
 /// Calls a method of a value that minijinja has no method for.
@@ -465,11 +466,8 @@ fn of_string(own: &str, name: &str, arguments: &[Value]) -> Result<Option<Value>
             Value::from([sign, &strings::pad(digits, width, '0', Side::Right)?].concat())
         }
         "format" => {
-            let (_, named) = split(arguments);
-            if named.is_some() {
-                return Err(wrong("`format` by name isn't supported"));
-            }
             let ready = arguments.iter().map(|argument| match shape(argument) {
+                _ if argument.is_kwargs() => Ok(argument.clone()),
                 Shape::Str(_) | Shape::Int(_) | Shape::Float(_) => Ok(argument.clone()),
                 _ => python::string(argument).map(Value::from),
             });

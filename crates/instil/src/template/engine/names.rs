@@ -6,7 +6,7 @@ use std::ops::Range;
 use minijinja::machinery::{Span, ast};
 
 use super::row::CHOICES;
-use super::{checks, filters, functions};
+use super::{checks, filters, functions, python};
 use crate::error::nearest;
 
 /// The filters that draw at random.
@@ -188,6 +188,23 @@ impl Names {
         self.arguments(&call.args);
     }
 
+    /// Two constants without an order, which minijinja would compare while it compiles.
+    fn comparison(&mut self, binary: &ast::Spanned<ast::BinOp<'_>>) {
+        use ast::BinOpKind::{Gt, Gte, Lt, Lte};
+        let sign = match binary.op {
+            Lt => "<",
+            Lte => "<=",
+            Gt => ">",
+            Gte => ">=",
+            _ => return,
+        };
+        if let (ast::Expr::Const(left), ast::Expr::Const(right)) = (&binary.left, &binary.right)
+            && let Err(e) = python::order(sign, &left.value, &right.value)
+        {
+            self.fault(e.detail().unwrap_or_default().to_owned(), binary.span());
+        }
+    }
+
     fn expression(&mut self, expression: &ast::Expr<'_>) {
         use ast::Expr as E;
         match expression {
@@ -207,6 +224,7 @@ impl Names {
             }
             E::UnaryOp(unary) => self.expression(&unary.expr),
             E::BinOp(binary) => {
+                self.comparison(binary);
                 self.expression(&binary.left);
                 self.expression(&binary.right);
             }

@@ -5,12 +5,12 @@ use std::cmp::Ordering;
 use minijinja::value::Tuple;
 use minijinja::{Environment, Error, State, Value};
 
-use super::row::chosen;
-use super::{methods, percent};
 use super::python::{self, equal, undefined};
+use super::row::chosen;
 use super::values::{
     self, Dict, LONGEST, List, Outcome, Shape, copy, items, length, put, shape, type_of, wrong,
 };
+use super::{methods, percent};
 
 /// Adds the operators to an environment.
 pub(super) fn add_to(env: &mut Environment<'static>) {

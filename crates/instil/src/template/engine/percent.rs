@@ -13,10 +13,12 @@ use super::values::{Shape, shape, wrong};
 pub(super) fn format(text: &str, arguments: &[Value]) -> Result<String, Error> {
     // `%s` and `%r` of what isn't a plain string or number are written here.
     let mut ready = Vec::with_capacity(arguments.len());
+    let mut written = String::with_capacity(text.len());
     let mut arguments = arguments.iter();
     let mut rest = text;
     while let Some(at) = rest.find('%') {
         let directive = &rest[at + 1..];
+        written.push_str(&rest[..=at]);
         let end = directive
             .find(|c: char| c.is_ascii_alphabetic() && !"hlL".contains(c) || c == '%')
             .ok_or_else(|| wrong("incomplete format"))?;
@@ -34,6 +36,11 @@ pub(super) fn format(text: &str, arguments: &[Value]) -> Result<String, Error> {
                 ready.push(match (kind, shape(argument)) {
                     (b's', Shape::Str(_)) => argument.clone(),
                     (b's', _) => Value::from(python::string(argument)?),
+                    (b'r', _) => {
+                        let mut text = String::new();
+                        python::repr_to(&mut text, argument, 0)?;
+                        Value::from(text)
+                    }
                     (b'd' | b'i' | b'u', Shape::Bool(yes)) => Value::from(i64::from(yes)),
                     #[allow(clippy::cast_possible_truncation, reason = "checked")]
                     (b'd' | b'i' | b'u', Shape::Float(number)) if number.abs() < 1e18 => {
@@ -46,10 +53,16 @@ pub(super) fn format(text: &str, arguments: &[Value]) -> Result<String, Error> {
                 });
             }
         }
+        let directive_end = &directive[..=end];
+        written.push_str(directive_end.strip_suffix('r').unwrap_or(directive_end));
+        if directive_end.ends_with('r') {
+            written.push('s');
+        }
         rest = &directive[end + 1..];
     }
     if arguments.next().is_some() {
         return Err(wrong("not all arguments converted during string formatting"));
     }
-    formatted(FormatStyle::Printf, text, &ready)
+    written.push_str(rest);
+    formatted(FormatStyle::Printf, &written, &ready)
 }

@@ -3,6 +3,9 @@
 
 use std::ops::Range;
 
+use minijinja::machinery::{Token, tokenize};
+use minijinja::syntax::SyntaxConfig;
+
 /// What the published package puts in front of every `}}`.
 const CUT: &str = " | string | truncate(2048) ";
 
@@ -12,40 +15,59 @@ pub(super) struct Rewritten {
     pub(super) text: String,
     /// Places in the text and the places of the original that they stand for, in order.
     marks: Vec<(usize, usize)>,
+    /// Where the lines of the original begin, from the second on.
+    lines: Vec<usize>,
 }
 
 impl Rewritten {
     /// The text as Jinja2 reads it: every line end is `\n`, and with `truncate` every `}}` is preceded by
-    /// the filters that cut what is printed.
+    /// the filters that cut what is printed. What minijinja's syntax lacks is written otherwise.
     pub(super) fn of(original: &str, truncate: bool) -> Self {
-        let mut text = String::with_capacity(original.len() + 64);
-        let mut marks = Vec::new();
-        let mut rest = 0;
         let bytes = original.as_bytes();
+        let (mut edits, mut lines) = (Vec::new(), Vec::new());
         let mut at = 0;
         while at < bytes.len() {
-            let (width, instead) = match bytes[at] {
-                b'\r' if bytes.get(at + 1) == Some(&b'\n') => (2, "\n"),
-                b'\r' => (1, "\n"),
-                b'}' if truncate && bytes.get(at + 1) == Some(&b'}') => (2, CUT),
-                _ => {
-                    at += 1;
-                    continue;
+            match bytes[at] {
+                b'\r' => {
+                    let width = if bytes.get(at + 1) == Some(&b'\n') { 2 } else { 1 };
+                    edits.push((at..at + width, "\n"));
+                    at += width - 1;
+                    lines.push(at + 1);
                 }
-            };
-            text.push_str(&original[rest..at]);
-            text.push_str(instead);
-            if instead == CUT {
-                marks.push((text.len() - CUT.len(), at));
-                text.push_str("}}");
-                marks.push((text.len() - 2, at));
+                b'\n' => lines.push(at + 1),
+                b'}' if truncate && bytes.get(at + 1) == Some(&b'}') => {
+                    edits.push((at..at, CUT));
+                    at += 1;
+                }
+                _ => {}
             }
-            at += width;
-            rest = at;
-            marks.push((text.len(), at));
+            at += 1;
+        }
+        if original.contains('+') || original.contains("\\\n") || original.contains("\\\r") {
+            edits.extend(foreign_syntax(original));
+            // Of two at one place the longer one counts: the line end after a backslash.
+            edits.sort_by_key(|(range, _)| (range.start, usize::MAX - range.end));
+        }
+        let mut text = String::with_capacity(original.len() + edits.len() * CUT.len());
+        let mut marks = Vec::with_capacity(2 * edits.len());
+        let mut rest = 0;
+        for (range, instead) in edits {
+            if range.start < rest {
+                continue;
+            }
+            text.push_str(&original[rest..range.start]);
+            marks.push((text.len(), range.start));
+            text.push_str(instead);
+            marks.push((text.len(), range.end));
+            rest = range.end;
         }
         text.push_str(&original[rest..]);
-        Self { text, marks }
+        Self { text, marks, lines }
+    }
+
+    /// The line of the original, from 1, that holds one of its places.
+    pub(super) fn line(&self, place: usize) -> usize {
+        1 + self.lines.partition_point(|begin| *begin <= place)
     }
 
     /// The place of the original that a place of the text stands for.
@@ -65,6 +87,53 @@ impl Rewritten {
     }
 }
 
+/// Signs before operands, which minijinja doesn't read and which change nothing, and line ends that a
+/// backslash takes out of a string.
+fn foreign_syntax(original: &str) -> Vec<(Range<usize>, &'static str)> {
+    let mut edits = Vec::new();
+    let mut after_operand = false;
+    for token in tokenize(original, false, SyntaxConfig::default()) {
+        let Ok((token, span)) = token else { break };
+        let (start, end) = (span.start_offset as usize, span.end_offset as usize);
+        match &token {
+            Token::Plus if !after_operand => edits.push((start..end, " ")),
+            Token::Str(_) | Token::String(_) => {
+                let literal = original.get(start..end).unwrap_or_default();
+                let mut at = 0;
+                while let Some(found) = literal[at..].find('\\') {
+                    let place = at + found;
+                    let skipped = match &literal[place + 1..] {
+                        rest if rest.starts_with("\r\n") => 3,
+                        rest if rest.starts_with(['\n', '\r']) => 2,
+                        rest => {
+                            at = place + 1 + rest.chars().next().map_or(0, char::len_utf8);
+                            continue;
+                        }
+                    };
+                    edits.push((start + place..start + place + skipped, ""));
+                    at = place + skipped;
+                }
+            }
+            _ => {}
+        }
+        after_operand = match token {
+            Token::Ident(word) => {
+                !matches!(word, "and" | "or" | "not" | "in" | "is" | "if" | "else" | "elif" | "for" | "set")
+            }
+            Token::Str(_)
+            | Token::String(_)
+            | Token::Int(_)
+            | Token::Int128(_)
+            | Token::Float(_)
+            | Token::BracketClose
+            | Token::ParenClose
+            | Token::BraceClose => true,
+            _ => false,
+        };
+    }
+    edits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +149,15 @@ mod tests {
         assert_eq!(of("b"), 4..5);
         assert_eq!(of("{{d"), 10..13);
         assert_eq!(of("truncate(2048) }}"), 5..7);
+    }
+
+    #[test]
+    fn what_minijinja_does_not_read_is_written_otherwise() {
+        let rewritten = Rewritten::of("{{ +a + +1 }}+{{ 'x\\\ny\\\\' }}\n{{ c }}", false);
+        assert_eq!(rewritten.text, "{{  a +  1 }}+{{ 'xy\\\\' }}\n{{ c }}");
+        let at = rewritten.text.find("c }").unwrap();
+        let original = rewritten.original(&(at..at + 1));
+        assert_eq!((rewritten.line(original.start), original), (3, 31..32));
     }
 
     #[test]

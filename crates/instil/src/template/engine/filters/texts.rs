@@ -13,11 +13,12 @@ use super::Filter;
 use super::lists::attribute_of;
 use super::numbers::float_text;
 
-pub(super) const FILTERS: [(&str, Filter); 22] = [
+pub(super) const FILTERS: [(&str, Filter); 23] = [
     ("capitalize", capitalize),
     ("center", center),
     ("e", escape),
     ("escape", escape),
+    ("filesizeformat", file_size),
     ("forceescape", escape),
     ("format", format),
     ("highlight", highlight),
@@ -238,6 +239,33 @@ fn indent(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
         indented.push_str(line);
     }
     Ok(Value::from(indented))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "as Python converts")]
+fn file_size(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
+    let [value, binary] = bind("filesizeformat", arguments, ["value", "binary"])?;
+    let value = needed("filesizeformat", "value", value)?;
+    let bytes = match shape(&value) {
+        Shape::Int(number) => number as f64,
+        Shape::Float(number) => number,
+        Shape::Str(text) => text.trim().parse().map_err(|_| wrong("could not convert string to float"))?,
+        _ => return Err(wrong(format!("`filesizeformat` of '{}'", type_of(&value)))),
+    };
+    let binary = flag(binary.as_ref(), false);
+    let (base, unit) = if binary { (1024.0, "iB") } else { (1000.0, "B") };
+    if bytes < base {
+        return Ok(Value::from(if bytes == 1.0 { "1 Byte".to_owned() } else { format!("{bytes:.0} Bytes") }));
+    }
+    let mut size = bytes / base;
+    let mut prefixes = if binary { "KMGTPEZY" } else { "kMGTPEZY" }.chars();
+    let mut prefix = prefixes.next();
+    for next in prefixes {
+        if size < base {
+            break;
+        }
+        (size, prefix) = (size / base, Some(next));
+    }
+    Ok(Value::from(format!("{size:.1} {}{unit}", prefix.unwrap_or('Y'))))
 }
 
 fn word_wrap(_: &mut State<'_, '_>, _: &[Value]) -> Outcome {
