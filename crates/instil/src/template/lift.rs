@@ -128,6 +128,18 @@ pub struct Ambiguity {
     pub complete: bool,
 }
 
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    lifted: Vec<Lifted>,
+    ways: usize,
+    gave_up: bool,
+    unsolved: Option<String>,
+    contradiction: Option<String>,
+    differs: Option<LiftFault>,
+    furthest: Furthest,
+}
+
 impl Lifter {
     /// Turns a template round. `options` are those that the texts were rendered with.
     ///
@@ -164,44 +176,22 @@ impl Lifter {
     pub fn lift(&self, prompt: &str, completion: &str) -> Result<Lifted, LiftFault> {
         let (prompt, completion) = (python_strip(prompt), python_strip(completion));
         let text = Text::new(prompt, completion);
-        let mut matcher = Matcher::new(&self.pattern, &text);
-        let too_hard = |why: &str| LiftFault::TooHard { why: why.to_owned() };
-        let mut lifted: Vec<Lifted> = Vec::new();
-        let (mut ways, mut unsolved, mut contradiction, mut differs) = (0, None, None, None);
-        let gone = matcher.each(self.pattern.start, 0, 0, &mut |events| {
-            ways += 1;
-            let solved = solving::solve(&self.pattern, &text, events);
-            if let Some(what) = solved.unsolved {
-                unsolved.get_or_insert(what);
+        let mut found = Found::default();
+        // A field that is shown is taken to show something, where the text fits so.
+        for filled in [true, false] {
+            self.read(&text, filled, prompt, completion, &mut found);
+            if !found.lifted.is_empty() {
+                break;
             }
-            if contradiction.is_none() {
-                contradiction = solved.contradiction;
-            }
-            for solution in solved.solutions {
-                match self.verified(solution, prompt, completion) {
-                    Ok(one) => {
-                        if !lifted.iter().any(|other| other.known() == one.known()) {
-                            lifted.push(one);
-                        }
-                    }
-                    Err(fault) => {
-                        differs.get_or_insert(fault);
-                    }
-                }
-            }
-            ways < WAYS
-        });
-        match gone {
-            Err(_) => return Err(too_hard("there are too many ways to read the text")),
-            Ok(false) if lifted.is_empty() => {
-                return Err(too_hard("none of the first ways to read the text gives a row"));
-            }
-            Ok(_) => {}
         }
-        let complete = matches!(gone, Ok(true)) && unsolved.is_none();
+        let Found { mut lifted, ways, gave_up, unsolved, contradiction, differs, furthest } = found;
+        let complete = !gave_up && unsolved.is_none();
+        if lifted.is_empty() && gave_up {
+            return Err(LiftFault::TooHard { why: "there are too many ways to read the text".to_owned() });
+        }
         match lifted.as_slice() {
             [] if ways == 0 => {
-                let Furthest { at, expected } = matcher.furthest;
+                let Furthest { at, expected } = furthest;
                 let behind = at > text.parted;
                 let at = if behind { at - text.parted - 1 } else { at };
                 Err(LiftFault::NoMatch { completion: behind, at, expected })
@@ -234,25 +224,69 @@ impl Lifter {
         }
     }
 
-    /// Renders a row again: the same texts, or where they differ.
-    fn verified(&self, solution: Solution, prompt: &str, completion: &str) -> Result<Lifted, LiftFault> {
+    /// Goes every way through the pattern and keeps the rows that render to the text.
+    fn read(&self, text: &Text, filled: bool, prompt: &str, completion: &str, found: &mut Found) {
+        let mut matcher = Matcher::new(&self.pattern, text, filled);
+        let ways = found.ways;
+        let gone = matcher.each(self.pattern.start, 0, 0, &mut |events| {
+            found.ways += 1;
+            let solved = solving::solve(&self.pattern, text, events);
+            if let Some(what) = solved.unsolved {
+                found.unsolved.get_or_insert(what);
+            }
+            if found.contradiction.is_none() {
+                found.contradiction = solved.contradiction;
+            }
+            for solution in solved.solutions {
+                let candidate = self.candidate(solution);
+                let known = candidate.known();
+                if found.lifted.iter().any(|other| other.known() == known) {
+                    continue;
+                }
+                match self.verify(&candidate, prompt, completion) {
+                    Ok(()) => found.lifted.push(candidate),
+                    Err(fault) => {
+                        found.differs.get_or_insert(fault);
+                    }
+                }
+            }
+            found.ways - ways < WAYS
+        });
+        found.gave_up |= !matches!(gone, Ok(true));
+        found.furthest = matcher.furthest;
+    }
+
+    /// A row with what the template reads of it besides.
+    fn candidate(&self, solution: Solution) -> Lifted {
         let Solution { row, mut notes, draws } = solution;
         let mut row = match row {
             Json::Object(row) => row,
             _ => Map::new(),
         };
         for name in &self.variables {
-            if name != "answer_choices" && !row.contains_key(name) {
+            if !row.contains_key(name) {
                 row.insert(name.clone(), Json::from(""));
                 notes.assumed.insert(name.clone());
             }
         }
+        let mut truncated = Vec::new();
+        if self.options.truncate {
+            let mut leaves = BTreeMap::new();
+            knowledge::leaves(&Json::Object(row.clone()), "", &mut leaves);
+            let cut = leaves.into_iter().filter(|(_, value)| value.as_str().is_some_and(looks_cut));
+            truncated = cut.map(|(path, _)| path).collect();
+        }
+        Lifted { row, assumed: notes.assumed, losses: notes.losses, truncated, draws }
+    }
+
+    /// Renders a row again: the same texts, or where they differ.
+    fn verify(&self, lifted: &Lifted, prompt: &str, completion: &str) -> Result<(), LiftFault> {
         let differs = |completion: bool, at: usize, fault: Option<String>| {
             Err(LiftFault::Differs { completion, at, fault })
         };
         let rendered = {
-            let mut left = draws.iter();
-            self.compiled.render_with(&Fields::of(&row), &mut |count| {
+            let mut left = lifted.draws.iter();
+            self.compiled.render_with(&Fields::of(&lifted.row), &mut |count| {
                 left.next().copied().unwrap_or_default().min(count.saturating_sub(1))
             })
         };
@@ -270,17 +304,7 @@ impl Lifter {
         if answer != completion {
             return differs(true, apart(answer, completion), None);
         }
-        let mut truncated = Vec::new();
-        if self.options.truncate {
-            let mut leaves = BTreeMap::new();
-            knowledge::leaves(&Json::Object(row.clone()), "", &mut leaves);
-            truncated = leaves
-                .into_iter()
-                .filter(|(_, value)| value.as_str().is_some_and(looks_cut))
-                .map(|(path, _)| path)
-                .collect();
-        }
-        Ok(Lifted { row, assumed: notes.assumed, losses: notes.losses, truncated, draws })
+        Ok(())
     }
 }
 

@@ -284,6 +284,56 @@ impl Known {
         }
     }
 
+    /// The text or number that it is, put together where it is known in parts.
+    pub(super) fn single(&self) -> Option<Json> {
+        match self {
+            Known::Leaf(leaf) => Some(leaf.value.clone()),
+            Known::Parted(separator, list) => {
+                let items = list.items()?;
+                let texts: Vec<&str> = items.iter().filter_map(|item| item.as_str()).collect();
+                (texts.len() == items.len()).then(|| texts.join(separator).into())
+            }
+            Known::Pieces { characters, tail: Some((from, Leaf { value: Json::String(tail), .. })) } => {
+                let mut text = String::new();
+                for at in 0..*from {
+                    text.push_str(characters.get(&at)?);
+                }
+                text.push_str(tail);
+                Some(text.into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether something is known that makes it true in a condition, or false.
+    pub(super) fn truth(&self) -> Option<bool> {
+        match self {
+            Known::Nothing => None,
+            Known::Leaf(leaf) => match &leaf.value {
+                Json::Bool(verdict) => Some(*verdict),
+                Json::String(text) => Some(!text.is_empty()),
+                Json::Number(number) => Some(number.as_f64() != Some(0.0)),
+                Json::Null => Some(false),
+                Json::Array(items) => Some(!items.is_empty()),
+                Json::Object(entries) => Some(!entries.is_empty()),
+            },
+            Known::Map(entries) => (!entries.is_empty()).then_some(true),
+            Known::List { length: Some(length), .. } => Some(*length > 0),
+            Known::List { items, last, length: None } => {
+                (!items.is_empty() || !last.is_empty()).then_some(true)
+            }
+            Known::Parted(_, list) => match &**list {
+                Known::List { items, .. } => {
+                    items.values().any(|item| item.truth() == Some(true)).then_some(true)
+                }
+                _ => None,
+            },
+            Known::Pieces { characters, tail } => {
+                (!characters.is_empty() || tail.is_some()).then_some(true)
+            }
+        }
+    }
+
     /// The text or number that it is.
     pub(super) fn leaf(&self) -> Option<&Json> {
         match self {

@@ -84,6 +84,8 @@ pub(super) struct Matcher<'a> {
     /// Per state and offset, whether the end can be reached; loops' turns and fields' values left aside.
     seen: Vec<Vec<u8>>,
     pub(super) furthest: Furthest,
+    /// Whether each slot has to show something.
+    filled: bool,
     steps: usize,
     turns: Vec<usize>,
     begun: Vec<usize>,
@@ -91,10 +93,12 @@ pub(super) struct Matcher<'a> {
 }
 
 impl<'a> Matcher<'a> {
-    pub(super) fn new(pattern: &'a Pattern, text: &'a Text) -> Self {
+    /// Where `filled`, a slot that shows nothing, or only blanks, is no way.
+    pub(super) fn new(pattern: &'a Pattern, text: &'a Text, filled: bool) -> Self {
         Self {
             pattern,
             text,
+            filled,
             seen: vec![Vec::new(); pattern.states.len()],
             furthest: Furthest::default(),
             steps: 0,
@@ -208,8 +212,11 @@ impl<'a> Matcher<'a> {
             return ends;
         }
         let Some(leads) = &pattern.leads[next] else {
-            ends.extend(rest.char_indices().map(|(i, _)| at + i));
-            ends.push(end);
+            let from = if self.filled { rest.len() - trim_start(rest).len() + 1 } else { 0 };
+            ends.extend(rest.char_indices().map(|(i, _)| at + i).filter(|end| *end >= at + from));
+            if !self.filled || from <= rest.len() {
+                ends.push(end);
+            }
             return ends;
         };
         if at == text.start(at) {
@@ -239,6 +246,9 @@ impl<'a> Matcher<'a> {
         }
         ends.sort_unstable();
         ends.dedup();
+        if self.filled {
+            ends.retain(|end| !trim_start(text.text.get(at..*end).unwrap_or_default()).is_empty());
+        }
         ends
     }
 
@@ -275,7 +285,7 @@ impl<'a> Matcher<'a> {
             State::Slot(slot, next) => {
                 let turns: Rc<[usize]> = self.turns.as_slice().into();
                 for end in self.ends(*slot, *next, at) {
-                    if self.contradicts(*slot, at, end) {
+                    if self.contradicts(*slot, at, end) || !self.reaches(*next, end, depth + 1)? {
                         continue;
                     }
                     self.trail.push(Event::Slot { slot: *slot, start: at, end, turns: Rc::clone(&turns) });
@@ -283,6 +293,10 @@ impl<'a> Matcher<'a> {
                     self.trail.pop();
                     if !on {
                         return Ok(false);
+                    }
+                    // A text in a loop ends where the next turn can begin: more turns, not longer texts.
+                    if pattern.slots[*slot].repeated {
+                        break;
                     }
                 }
                 Ok(true)

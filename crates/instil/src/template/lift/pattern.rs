@@ -43,6 +43,8 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) shows: E,
+    /// Whether it is in a loop, where a text does not hold what parts the turns.
+    pub(super) repeated: bool,
     /// Whether it is one character wide.
     pub(super) character: bool,
     /// All texts that it can show, where they are known beforehand.
@@ -96,6 +98,8 @@ struct Compiler {
     texts: Vec<E>,
     draws: usize,
     parts: usize,
+    /// How many loops are around.
+    depth: usize,
 }
 
 /// Compiles a template and its `answer_choices`.
@@ -289,7 +293,9 @@ impl Compiler {
         self.loops.push(over);
         let mut nodes = Vec::new();
         let parts = self.parts;
+        self.depth += 1;
         self.statements(&each.body, &mut inner, &mut nodes)?;
+        self.depth -= 1;
         if self.parts > parts {
             return Err(unreadable(format!("`{SEPARATOR}` in a loop"), each.span()));
         }
@@ -335,7 +341,7 @@ impl Compiler {
                 if let E::Slice(of, ..) = core(&shows) {
                     self.texts.push((**of).clone());
                 }
-                self.slots.push(Slot { character: false, shows, options });
+                self.slots.push(Slot { repeated: self.depth > 0, character: false, shows, options });
                 into.push(Node::Slot(self.slots.len() - 1));
             }
         }

@@ -89,6 +89,13 @@ pub(super) fn solve(pattern: &Pattern, text: &Text, events: &[Event]) -> Solved 
             }
             Event::Ended { number, count, turns } => {
                 solver.counts.insert(*number, *count);
+                if *count > 1 {
+                    let over = match &pattern.loops[*number] {
+                        Over::Count(of) => of.describe(),
+                        Over::Lists(lists) => lists.first().map(E::describe).unwrap_or_default(),
+                    };
+                    state.notes.losses.insert((over, LossKind::Joined));
+                }
                 match &pattern.loops[*number] {
                     Over::Count(count_of) => {
                         goals.push(Goal::Is(
@@ -264,13 +271,14 @@ impl<'a> Solver<'a> {
     ) -> Outcome<'a> {
         let is = |of: &'a E, leaf: Leaf| Goal::Is(of, Rc::clone(turns), leaf, event);
         let text = leaf.value.as_str();
+        let shows = self.written(shows, turns, &state.row);
         match shows {
             E::Constant(_) | E::Turn(_) | E::Draw(_) => {
                 done(self.value(shows, turns, &state.row).is_some_and(|value| same(&value, leaf)))
             }
             E::Item(of, key) => {
                 let at = self.value(key, turns, &state.row);
-                match (&**of, at) {
+                match (self.written(of, turns, &state.row), at) {
                     (E::List(items), Some(at)) => match expression::place(&at, items.len()) {
                         Some(at) => Outcome::Ways(vec![vec![is(&items[at], leaf.clone())]]),
                         None => Outcome::Fails,
@@ -747,6 +755,11 @@ impl<'a> Solver<'a> {
                 match value {
                     Some(value) if verdict => Outcome::Ways(vec![vec![is(other, value)]]),
                     _ if !force => Outcome::Waits,
+                    Some(value) if self.locate(other, turns, &state.row).is_none() => {
+                        // Of something computed: some value that makes it another.
+                        mark(other, &mut state.notes);
+                        Outcome::Ways(vec![vec![is(other, different(&value))]])
+                    }
                     Some(value) => self.assume(other, turns, different(&value), state),
                     None => match self.assume(a, turns, "A".into(), state) {
                         Outcome::Done if verdict => {
@@ -781,9 +794,25 @@ impl<'a> Solver<'a> {
         done(state.row.tell(&path, &Leaf::closed(value)))
     }
 
+    /// An item of a list or map that the template writes out: the expression that it is.
+    fn written<'e>(&self, of: &'e E, turns: &Turns, row: &Known) -> &'e E {
+        let E::Item(list, key) = of else { return of };
+        let found = match self.written(list, turns, row) {
+            E::List(items) => self
+                .value(key, turns, row)
+                .and_then(|key| expression::place(&key, items.len()))
+                .and_then(|at| items.get(at)),
+            E::Map(entries) => self.value(key, turns, row).and_then(|key| {
+                entries.iter().find(|(k, _)| self.value(k, turns, row).as_ref() == Some(&key)).map(|(_, v)| v)
+            }),
+            _ => None,
+        };
+        found.map_or(of, |found| self.written(found, turns, row))
+    }
+
     /// Where in the row an expression's value is.
     fn locate(&self, of: &E, turns: &Turns, row: &Known) -> Option<Vec<Step>> {
-        match of {
+        match self.written(of, turns, row) {
             E::Field(name) => Some(vec![Step::Key(name.clone())]),
             E::Item(of, key) => match self.value(key, turns, row)? {
                 Json::String(key) => {
@@ -865,6 +894,7 @@ impl<'a> Solver<'a> {
 
     /// The value of an expression, where what is known tells it.
     fn value(&self, of: &E, turns: &Turns, row: &Known) -> Option<Json> {
+        let of = self.written(of, turns, row);
         match of {
             E::Constant(value) => Some(value.clone()),
             E::Turn(number) => turns.get(*number).map(|turn| (*turn).into()),
@@ -883,20 +913,6 @@ impl<'a> Solver<'a> {
             E::If(test, a, b) => {
                 let verdict = self.truth(test, turns, row)?;
                 self.value(if verdict { a } else { b }, turns, row)
-            }
-            E::Item(list, key) if matches!(**list, E::List(_) | E::Map(_)) => {
-                let key = self.value(key, turns, row)?;
-                match &**list {
-                    E::List(items) => {
-                        self.value(items.get(expression::place(&key, items.len())?)?, turns, row)
-                    }
-                    E::Map(entries) => {
-                        let (_, value) =
-                            entries.iter().find(|(k, _)| self.value(k, turns, row).as_ref() == Some(&key))?;
-                        self.value(value, turns, row)
-                    }
-                    _ => None,
-                }
             }
             E::Filter(name, inner, arguments) => match name.as_str() {
                 "join" => {
@@ -926,12 +942,9 @@ impl<'a> Solver<'a> {
                 }
                 "string" | "safe" => self.value(inner, turns, row).map(|value| display(&value).into()),
                 "choice" => None,
-                _ => row.find(&self.locate(of, turns, row)?)?.leaf().cloned(),
+                _ => row.find(&self.locate(of, turns, row)?)?.single(),
             },
-            E::Field(_) | E::Item(..) => {
-                let path = self.locate(of, turns, row)?;
-                row.find(&path)?.leaf().cloned()
-            }
+            E::Field(_) | E::Item(..) => row.find(&self.locate(of, turns, row)?)?.single(),
             E::Slice(..) | E::List(_) | E::Map(_) | E::Concat(_) | E::Opaque => None,
         }
     }
@@ -964,7 +977,16 @@ impl<'a> Solver<'a> {
                 (Some(false), Some(false)) => Some(false),
                 _ => None,
             },
-            E::Equal(a, b) => Some(self.value(a, turns, row)? == self.value(b, turns, row)?),
+            E::Equal(a, b) => match (self.value(a, turns, row), self.value(b, turns, row)) {
+                (Some(a), Some(b)) => Some(a == b),
+                // What has some text is not empty.
+                (None, Some(empty)) | (Some(empty), None) if empty == "" => {
+                    let other = if matches!(**b, E::Constant(_)) { a } else { b };
+                    let known = row.find(&self.locate(other, turns, row)?)?;
+                    (known.truth() == Some(true)).then_some(false)
+                }
+                _ => None,
+            },
             E::In(a, b) => {
                 let a = self.value(a, turns, row)?;
                 if let Some(items) = self.values(b, turns, row) {
@@ -978,17 +1000,7 @@ impl<'a> Solver<'a> {
             E::Opaque => None,
             test => {
                 if let Some(path) = self.locate(test, turns, row) {
-                    match row.find(&path)? {
-                        Known::Leaf(_) => {}
-                        Known::List { items, last, length } => {
-                            return match length {
-                                Some(length) => Some(*length > 0),
-                                None => (!items.is_empty() || !last.is_empty()).then_some(true),
-                            };
-                        }
-                        Known::Map(_) => return Some(true),
-                        _ => return None,
-                    }
+                    return row.find(&path)?.truth();
                 }
                 Some(match self.value(test, turns, row)? {
                     Json::Bool(verdict) => verdict,
@@ -999,6 +1011,21 @@ impl<'a> Solver<'a> {
                 })
             }
         }
+    }
+}
+
+/// Notes the fields that an expression reads as made up.
+fn mark(expression: &E, notes: &mut Notes) {
+    match expression {
+        E::Field(_) | E::Item(..) => {
+            notes.assumed.insert(expression.describe());
+        }
+        E::Sum(a, b) | E::Difference(a, b) => {
+            mark(a, notes);
+            mark(b, notes);
+        }
+        E::Filter(_, of, _) | E::Slice(of, ..) => mark(of, notes),
+        _ => {}
     }
 }
 
