@@ -177,9 +177,12 @@ impl Lifter {
         let (prompt, completion) = (python_strip(prompt), python_strip(completion));
         let text = Text::new(prompt, completion);
         let mut found = Found::default();
-        // A field that is shown is taken to show something, where the text fits so.
-        for filled in [true, false] {
-            self.read(&text, filled, prompt, completion, &mut found);
+        // A field that is shown is taken to show something, and so is a turn of a loop, where the text fits so.
+        for (filled, unseen) in [(true, 0), (true, 1), (false, 0), (false, 1)] {
+            if unseen > 0 && (self.pattern.loops.is_empty() || found.ways == 0) {
+                continue;
+            }
+            self.read(&text, filled, unseen, prompt, completion, &mut found);
             if !found.lifted.is_empty() {
                 break;
             }
@@ -225,8 +228,8 @@ impl Lifter {
     }
 
     /// Goes every way through the pattern and keeps the rows that render to the text.
-    fn read(&self, text: &Text, filled: bool, prompt: &str, completion: &str, found: &mut Found) {
-        let mut matcher = Matcher::new(&self.pattern, text, filled);
+    fn read(&self, text: &Text, filled: bool, unseen: usize, prompt: &str, completion: &str, found: &mut Found) {
+        let mut matcher = Matcher::new(&self.pattern, text, filled, unseen);
         let ways = found.ways;
         let gone = matcher.each(self.pattern.start, 0, 0, &mut |events| {
             found.ways += 1;

@@ -86,6 +86,9 @@ pub(super) struct Matcher<'a> {
     pub(super) furthest: Furthest,
     /// Whether each slot has to show something.
     filled: bool,
+    /// How many turns of loops may show nothing, at the ends of prompt and completion, where stripping eats
+    /// what they show.
+    unseen: usize,
     steps: usize,
     turns: Vec<usize>,
     begun: Vec<usize>,
@@ -94,11 +97,12 @@ pub(super) struct Matcher<'a> {
 
 impl<'a> Matcher<'a> {
     /// Where `filled`, a slot that shows nothing, or only blanks, is no way.
-    pub(super) fn new(pattern: &'a Pattern, text: &'a Text, filled: bool) -> Self {
+    pub(super) fn new(pattern: &'a Pattern, text: &'a Text, filled: bool, unseen: usize) -> Self {
         Self {
             pattern,
             text,
             filled,
+            unseen,
             seen: vec![Vec::new(); pattern.states.len()],
             furthest: Furthest::default(),
             steps: 0,
@@ -340,13 +344,18 @@ impl<'a> Matcher<'a> {
                 on
             }
             State::Back(number, head) => {
-                if self.begun[*number] == at {
-                    return Ok(true);
-                }
                 let begun = self.begun[*number];
+                let is_unseen = begun == at;
+                if is_unseen {
+                    if self.unseen == 0 || (at != self.text.start(at) && at != self.text.end(at)) {
+                        return Ok(true);
+                    }
+                    self.unseen -= 1;
+                }
                 self.turns[*number] += 1;
                 let on = self.each(*head, at, depth + 1, found);
                 self.turns[*number] -= 1;
+                self.unseen += usize::from(is_unseen);
                 self.begun[*number] = begun;
                 on
             }

@@ -357,6 +357,7 @@ impl Compiler {
             E::Item(of, _) => match &**of {
                 E::List(items) => items.iter().try_for_each(|item| self.check(item, span)),
                 E::Map(entries) => entries.iter().try_for_each(|(_, value)| self.check(value, span)),
+                E::Slice(of, ..) => self.check(of, span),
                 of => self.check(of, span),
             },
             E::Slice(of, start, stop) => match (start, stop) {
@@ -365,7 +366,7 @@ impl Compiler {
             },
             E::Filter(name, of, arguments) => match (name.as_str(), arguments.as_slice()) {
                 (
-                    "choice" | "stripped" | "string" | "safe" | "list" | "filled" | "int" | "length"
+                    "choice" | "choices" | "stripped" | "string" | "safe" | "list" | "filled" | "int" | "length"
                     | "count",
                     [],
                 )
