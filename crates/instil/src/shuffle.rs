@@ -7,11 +7,9 @@
 //! same either way, for it depends on seed and ordinals alone.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::vec::IntoIter;
-
-use zstd::bulk::{Compressor, Decompressor};
 
 use crate::error::Result;
 use crate::rng;
@@ -25,9 +23,6 @@ const BUCKETS: usize = 1 << BUCKET_BITS;
 const ENDING: &str = "bucket";
 /// What stands before a record in its bucket: its key, and its length in bytes.
 const HEAD_BYTES: usize = 16;
-/// What stands before a block of a file: its length unpacked and packed.
-const BLOCK_HEAD_BYTES: usize = 16;
-
 /// How much is held in memory.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
@@ -149,8 +144,8 @@ impl Shuffled {
         let name = bucket.name.clone() + ".";
         let mut split = Buckets::new(level.folder.path.clone(), bits, name);
         let limit = self.limits.buffered_bytes;
-        bucket.blocks(|block| {
-            records(block).for_each(|(key, record)| split.push(key, record));
+        bucket.each(|key, record| {
+            split.push(key, record);
             split.spill_above(limit)
         })?;
         self.levels.push(split.into_iter());
@@ -165,7 +160,6 @@ struct Buckets {
     /// How many high bits of the key all these records share.
     bits: u32,
     buffered_bytes: usize,
-    packer: Option<Packer>,
 }
 
 /// The buckets of one level that have not been read yet.
@@ -189,7 +183,6 @@ impl Buckets {
             folder: Folder { path: folder, is_made: false },
             bits,
             buffered_bytes: 0,
-            packer: None,
         }
     }
 
@@ -206,14 +199,8 @@ impl Buckets {
             return Ok(());
         }
         self.folder.make()?;
-        let packer = match &mut self.packer {
-            Some(packer) => packer,
-            none => none.insert(
-                Packer::new().map_err(|error| failed("write to the folder", &self.folder.path, error))?,
-            ),
-        };
         for bucket in &mut self.buckets {
-            bucket.spill(&self.folder.path, packer)?;
+            bucket.spill(&self.folder.path)?;
         }
         self.buffered_bytes = 0;
         Ok(())
@@ -224,8 +211,8 @@ impl Buckets {
     }
 }
 
-/// The records whose keys begin with the same bits, in the order in which they came: some blocks of
-/// them in a file, the last ones in memory.
+/// The records whose keys begin with the same bits, in the order in which they came: the first
+/// ones in a file, the last ones in memory.
 struct Bucket {
     name: String,
     buffer: Vec<u8>,
@@ -244,8 +231,8 @@ impl Bucket {
         self.records += 1;
     }
 
-    /// Appends the buffer to the file as one block.
-    fn spill(&mut self, folder: &Path, packer: &mut Packer) -> Result<()> {
+    /// Appends the buffer to the file.
+    fn spill(&mut self, folder: &Path) -> Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
         }
@@ -253,82 +240,58 @@ impl Bucket {
             Some(file) => file,
             none => none.insert(BucketFile::create(folder.join(format!("{}.{ENDING}", self.name)))?),
         };
-        file.append(&self.buffer, packer).map_err(|error| failed("write", &file.path, error))?;
+        file.file.write_all(&self.buffer).map_err(|error| failed("write", &file.path, error))?;
+        file.bytes += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
     }
 
-    /// Gives all that is in the bucket to `take`, block by block, and removes the file.
-    fn blocks(self, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    /// All records as they lie one after the other. The file is removed.
+    fn read(self) -> Result<Vec<u8>> {
+        let Some(mut file) = self.file else {
+            return Ok(self.buffer);
+        };
+        let mut bytes = Vec::with_capacity(self.bytes as usize);
+        bytes.resize(file.bytes as usize, 0);
+        let read = file.file.rewind().and_then(|()| file.file.read_exact(&mut bytes));
+        read.map_err(|error| failed("read back", &file.path, error))?;
+        bytes.extend(self.buffer);
+        Ok(bytes)
+    }
+
+    /// Gives the records to `take` one after the other. The file is removed.
+    fn each(self, mut take: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
         if let Some(mut file) = self.file {
-            file.blocks(&mut take)?;
+            let failed = |error| failed("read back", &file.path, error);
+            file.file.rewind().map_err(failed)?;
+            let mut reader = BufReader::with_capacity(1 << 16, &file.file);
+            let (mut head, mut record) = ([0; HEAD_BYTES], Vec::new());
+            let mut read = 0;
+            while read < file.bytes {
+                reader.read_exact(&mut head).map_err(failed)?;
+                record.resize(number(&head[8..]) as usize, 0);
+                reader.read_exact(&mut record).map_err(failed)?;
+                take(number(&head), &record)?;
+                read += (HEAD_BYTES + record.len()) as u64;
+            }
         }
-        take(&self.buffer)
+        records(&self.buffer).try_for_each(|(key, record)| take(key, record))
     }
 }
 
-/// A file of packed blocks, each after its lengths. It is removed when this is dropped.
+/// A file of records. It is removed when this is dropped.
 struct BucketFile {
     path: PathBuf,
     file: File,
-    blocks: u64,
-}
-
-/// What packs a block, and room for one.
-struct Packer {
-    compressor: Compressor<'static>,
-    block: Vec<u8>,
-}
-
-impl Packer {
-    fn new() -> io::Result<Self> {
-        let mut compressor = Compressor::new(1)?;
-        compressor.include_checksum(true)?;
-        Ok(Self { compressor, block: Vec::new() })
-    }
+    bytes: u64,
 }
 
 impl BucketFile {
+    /// The file is not packed: packing by zstd 1 halves it and makes a shuffle take more than twice the time.
     fn create(path: PathBuf) -> Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
         let file = file.map_err(|error| failed("create the file", &path, error))?;
-        Ok(Self { path, file, blocks: 0 })
-    }
-
-    fn append(&mut self, bytes: &[u8], packer: &mut Packer) -> io::Result<()> {
-        let Packer { compressor, block } = packer;
-        block.clear();
-        block.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
-        let packed = compressor.compress_to_buffer(bytes, block)?;
-        let mut head = [0; BLOCK_HEAD_BYTES];
-        head[..8].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
-        head[8..].copy_from_slice(&(packed as u64).to_le_bytes());
-        self.file.write_all(&head)?;
-        self.file.write_all(block)?;
-        self.blocks += 1;
-        Ok(())
-    }
-
-    fn blocks(&mut self, take: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let Self { path, file, blocks } = self;
-        let broken = |error| failed("read back", path, error);
-        let mut decompressor = Decompressor::new().map_err(broken)?;
-        let (mut packed, mut block) = (Vec::new(), Vec::new());
-        file.rewind().map_err(broken)?;
-        for _ in 0..*blocks {
-            let mut next = || {
-                let mut head = [0; BLOCK_HEAD_BYTES];
-                file.read_exact(&mut head)?;
-                block.clear();
-                block.reserve(number(&head) as usize);
-                packed.resize(number(&head[8..]) as usize, 0);
-                file.read_exact(&mut packed)?;
-                decompressor.decompress_to_buffer(&packed, &mut block)
-            };
-            next().map_err(broken)?;
-            take(&block)?;
-        }
-        Ok(())
+        Ok(Self { path, file, bytes: 0 })
     }
 }
 
@@ -389,12 +352,8 @@ struct Sorted {
 
 impl Sorted {
     fn of(bucket: Bucket) -> Result<Self> {
-        let mut bytes = Vec::with_capacity(bucket.bytes as usize);
         let mut places = Vec::with_capacity(bucket.records as usize);
-        bucket.blocks(|block| {
-            bytes.extend_from_slice(block);
-            Ok(())
-        })?;
+        let bytes = bucket.read()?;
         let mut place = 0;
         for (key, record) in records(&bytes) {
             places.push((key, place));
