@@ -8,6 +8,7 @@ use std::ops::AddAssign;
 
 use super::features;
 use super::records::{self, PROVENANCE};
+use crate::draw::TRAIN;
 use crate::format::Format;
 use crate::lm::Sampling;
 use crate::reject::Reason;
@@ -88,6 +89,17 @@ impl Facts<'_> {
     fn rows(&self) -> u64 {
         self.data.iter().map(|(_, size)| size.rows).sum()
     }
+
+    /// Those of `splits` that `datasets` is told of. It refuses a whole dataset for one split without rows
+    /// ("corresponds to no data", 5.2.0), so these are left out, but for the first where all are empty.
+    fn listed<'a>(&self, splits: &'a [(String, Size)]) -> impl Iterator<Item = &'a (String, Size)> {
+        let none = self.rows() == 0;
+        splits
+            .iter()
+            .enumerate()
+            .filter(move |(index, (_, size))| size.rows > 0 || none && *index == 0)
+            .map(|(_, split)| split)
+    }
 }
 
 /// The size of one split of one config of the dataset.
@@ -143,7 +155,7 @@ impl Card {
         writeln!(out, "configs:")?;
         for (config, folder) in [("default", "data"), ("provenance", "provenance")] {
             writeln!(out, "- config_name: {config}\n  data_files:")?;
-            for (split, _) in &facts.data {
+            for (split, _) in facts.listed(&facts.data) {
                 writeln!(out, "  - split: {split}\n    path: {folder}/{split}-*.parquet")?;
             }
         }
@@ -156,7 +168,7 @@ impl Card {
             write!(out, "{}", features::yaml(columns))?;
             writeln!(out, "  splits:")?;
             let mut all = Size::default();
-            for (split, size) in splits {
+            for (split, size) in facts.listed(splits) {
                 writeln!(out, "  - name: {split}")?;
                 writeln!(out, "    num_bytes: {}\n    num_examples: {}", size.arrow_bytes, size.rows)?;
                 all += *size;
@@ -203,7 +215,7 @@ impl Card {
             }
         }
         writeln!(out, "## Load it\n\n```python\nfrom datasets import load_dataset\n")?;
-        let first = &facts.data[0].0;
+        let first = facts.listed(&facts.data).next().map_or(TRAIN, |(split, _)| split);
         writeln!(out, "data = load_dataset(\"path/to/this/folder\", split=\"{first}\")")?;
         writeln!(
             out,
