@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::draw::Splits;
 use crate::error::{Error, Result, nearest};
 
 /// The form of the file that this version reads and writes.
@@ -112,6 +113,17 @@ impl Step {
         match self {
             Self::Generate(step) => step.output = output,
             Self::FromRows(step) => step.output = output,
+        }
+    }
+
+    /// The splits of its output.
+    ///
+    /// # Errors
+    /// When they are not written as splits are.
+    pub fn splits(&self) -> Result<Splits> {
+        match self {
+            Self::FromRows(FromRows { split: Some(words), .. }) => Splits::parse(words),
+            _ => Ok(Splits::default()),
         }
     }
 

@@ -85,11 +85,7 @@ pub(super) fn settle_existing(
             .because(differences.join("; "))
             .with_hint("--resume takes it over and keeps its journal, --overwrite begins anew, or name another output"));
     }
-    let rows_are_there = if layout.is_folder() {
-        !layout.data_files()?.is_empty() && !layout.provenance_files()?.is_empty()
-    } else {
-        layout.output().exists()
-    };
+    let rows_are_there = layout.is_whole(&recipe.splits()?.names())?;
     let report = Report::read(&run).ok().filter(|report| {
         report.finished
             && rows_are_there

@@ -182,6 +182,28 @@ impl Layout {
         }
     }
 
+    /// Whether all shards are there that a finished run with these splits leaves; of a single file, whether
+    /// it is there itself.
+    ///
+    /// # Errors
+    /// When a folder can't be listed.
+    pub fn is_whole(&self, splits: &[&str]) -> Result<bool> {
+        if !self.is_folder() {
+            return Ok(self.output.exists());
+        }
+        let (data, provenance) = (self.data_files()?, self.provenance_files()?);
+        let is_whole = |files: &[PathBuf]| {
+            splits.iter().all(|split| {
+                let shards = files.iter().filter(|file| split_of(file) == Some(split));
+                let count = shards.clone().count();
+                let is_named =
+                    |(index, file): (usize, &PathBuf)| file.ends_with(shard_name(split, index, count));
+                count > 0 && shards.enumerate().all(is_named)
+            })
+        };
+        Ok(is_whole(&data) && is_whole(&provenance))
+    }
+
     /// The files of provenance that are there, in the same order. Row by row they are in step with
     /// [`data_files`](Self::data_files).
     ///
