@@ -30,6 +30,10 @@ fn print(stats: &Stats) {
         HumanCount(stats.rows),
         HumanCount(stats.duplicates)
     ));
+    if !stats.splits.is_empty() {
+        let splits = stats.splits.iter().map(|(split, rows)| format!("{split} {}", HumanCount(*rows)));
+        output::data(&format!("splits: {}", splits.collect::<Vec<_>>().join(", ")));
+    }
     if let Some(report) = &stats.report {
         heading("samples");
         show(&tables::kinds(&report.ledger));
