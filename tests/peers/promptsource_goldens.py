@@ -1,10 +1,11 @@
 """Golden files of the template engine, made by the Python package promptsource 0.2.3 itself.
 
-    tests/peers/run-promptsource-goldens TEMPLATES [OUT]
+    pip download --no-deps --no-binary :all: --ignore-requires-python --dest PACKAGE promptsource==0.2.3
+    python tests/peers/promptsource_goldens.py --package PACKAGE --templates TEMPLATES
 
-does all of it; by hand, in a Python with jinja2, pyyaml and blake3:
-
-    python tests/peers/promptsource_goldens.py --package FOLDER_WITH_THE_SDIST --templates TEMPLATES --out OUT
+The Python is one with jinja2, pyyaml and blake3, such as the virtual environment that tests/peers/run makes,
+which also fetches the package (into target/peers-promptsource). TEMPLATES is the folder `promptsource/templates`
+of PromptSource's repository.
 
 The package refuses Pythons newer than 3.9 and pulls in years-old `datasets` and `streamlit`. Its one
 module that renders needs neither: `promptsource/templates.py` is taken out of the published sdist and
@@ -30,9 +31,11 @@ import types
 from importlib.metadata import version
 from pathlib import Path
 
+import yaml
 from blake3 import blake3
 
 import promptsource_rows
+from promptsource_rows import full
 
 PACKAGE = "promptsource-0.2.3"
 HERE = Path(__file__).resolve().parent
@@ -124,12 +127,11 @@ def corpus(module, out):
         rows = json.loads(dump(rows))
         rows_lines.append(dump({"dataset": key, "rows": rows}))
         for template in templates:
-            plain = []
+            plain, cut = [], []
             for index, row in enumerate(rows):
                 for truncate in (False, True):
                     said = render(template, f"{key}\n{template.name}\n{index}", row, truncate)
-                    if not truncate:
-                        plain.append(said)
+                    (cut if truncate else plain).append(said)
                     line = {"dataset": key, "template": template.name, "row": index, "truncate": truncate}
                     line["draws"] = said["draws"]
                     if "error" in said:
@@ -137,7 +139,7 @@ def corpus(module, out):
                     else:
                         line["hashes"] = hashes(said["parts"])
                     lines.append(dump(line))
-            stats.append((key, template.name, plain))
+            stats.append((key, template.name, plain, cut))
     write_gz(out / "corpus-rows.jsonl.gz", rows_lines)
     write_gz(out / "corpus.jsonl.gz", lines)
     return stats
@@ -145,8 +147,6 @@ def corpus(module, out):
 
 def own(module, source, out):
     """own.jsonl: what the package makes of own.yaml, our templates, on the rows of own-rows.json."""
-    import yaml
-
     text = (source / "own.yaml").read_text(encoding="utf-8")
     templates = yaml.load(text, Loader=yaml.FullLoader)["templates"].values()
     given = json.loads((source / "own-rows.json").read_text(encoding="utf-8"))
@@ -165,31 +165,26 @@ def own(module, source, out):
     return len(templates), count
 
 
-def full(parts):
-    """Two or more parts, the first two of them not empty."""
-    return len(parts) >= 2 and all(parts[:2])
-
-
 def describe(stats):
     """The statistics as Markdown."""
-    once = sum(any("parts" in said for said in plain) for _, _, plain in stats)
-    twice = sum(any("parts" in said and full(said["parts"]) for said in plain) for _, _, plain in stats)
-    renderings = sum(len(plain) for _, _, plain in stats)
-    good = sum("parts" in said for _, _, plain in stats for said in plain)
-    whole = sum("parts" in said and full(said["parts"]) for _, _, plain in stats for said in plain)
+    renders = [[said["parts"] for said in plain if "parts" in said] for _, _, plain, _ in stats]
+    pairs = [(one, other) for _, _, plain, cut in stats for one, other in zip(plain, cut)]
+    broken = sum("parts" in one and "error" in other for one, other in pairs)
     lines = [
         "| what | number |",
         "|---|---|",
-        f"| template files | {len({key for key, _, _ in stats})} |",
+        f"| template files | {len({key for key, *_ in stats})} |",
         f"| templates | {len(stats):,} |",
-        f"| templates that render on at least one of their rows | {once:,} |",
-        f"| templates that give two non-empty parts on at least one row | {twice:,} |",
-        f"| renderings (template x row), not truncated | {renderings:,} |",
-        f"| of these without an error | {good:,} |",
-        f"| of these with two non-empty parts | {whole:,} |",
+        f"| templates that render on at least one of their rows | {sum(map(bool, renders)):,} |",
+        f"| templates that give two non-empty parts on at least one row | {sum(any(map(full, r)) for r in renders):,} |",
+        f"| renderings (template x row), not truncated | {len(pairs):,} |",
+        f"| of these without an error | {sum(map(len, renders)):,} |",
+        f"| of these with two non-empty parts | {sum(sum(map(full, parts)) for parts in renders):,} |",
+        f"| renderings that truncation changes | {sum(one != other for one, other in pairs):,} |",
+        f"| of these: an error only when truncated | {broken:,} |",
     ]
     never, thin = [], []
-    for key, name, plain in stats:
+    for key, name, plain, _ in stats:
         if not any("parts" in said for said in plain):
             errors = sorted({said["error"] for said in plain})
             never.append(f"- `{key}`, `{name}`: {'; '.join(f'`{error}`' for error in errors)}")
@@ -212,7 +207,8 @@ them anew and compares the bytes. Made with {versions}.
 - `own.jsonl`: a line a rendering: `template`, `row`, `truncate`, `draws` (the indices that `choice` and `random`
   drew, in order), and `parts` or `error` (`Type: message`, as Python words it).
 - `corpus-rows.jsonl.gz`: made-up rows for every dataset of PromptSource's templates, shaped by what the templates
-  do with their fields. Every text in them is out of the word lists of `tests/peers/promptsource_rows.py`.
+  do with their fields. Texts are out of the word lists of `tests/peers/promptsource_rows.py`; the only strings
+  that come from the templates are the labels and marks that these compare fields with or look up.
 - `corpus.jsonl.gz`: a line a rendering of PromptSource's own templates (commit 7dab96a of its repository) on those
   rows: `dataset`, `template`, `row` (index), `truncate`, `draws`, and `error` or `hashes`, the first 16 hex digits
   of BLAKE3 of each part. The templates and what they render to are not here.
@@ -226,13 +222,13 @@ def versions():
     return ", ".join(["promptsource 0.2.3", f"python {platform.python_version()}", *(f"{n} {version(n)}" for n in names)])
 
 
-def make(package, templates, source, out):
-    """All files, into the folder `out`; own.yaml and own-rows.json are read from the folder `source`."""
+def make(package, templates, out):
+    """The three files that are made, into the folder `out`; gives the statistics. Our own templates are read from GOLDENS."""
     module = load_package(package, templates)
     out.mkdir(parents=True, exist_ok=True)
     stats = corpus(module, out)
     counts = describe(stats)
-    templates_of_own, lines_of_own = own(module, source, out)
+    templates_of_own, lines_of_own = own(module, GOLDENS, out)
     counts = f"own.yaml has {templates_of_own} templates, own.jsonl {lines_of_own:,} lines.\n\n" + counts
     return counts
 
@@ -243,7 +239,7 @@ def main():
     parser.add_argument("--templates", type=Path, required=True, help="PromptSource's folder templates/")
     parser.add_argument("--out", type=Path, default=GOLDENS, help="where the goldens go (default: where they are)")
     arguments = parser.parse_args()
-    counts = make(arguments.package, arguments.templates, GOLDENS, arguments.out)
+    counts = make(arguments.package, arguments.templates, arguments.out)
     (arguments.out / "README.md").write_text(ABOUT.format(versions=versions(), counts=counts.rstrip()), encoding="utf-8")
     print(counts)
 

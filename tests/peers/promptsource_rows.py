@@ -190,6 +190,8 @@ class Reader:
             before = dict(self.local)
             self.bind(node.target, self.items(many))
             self.local["loop"] = Shape("loop")
+            for count in ("index", "index0"):
+                self.local["loop"].attr(count).vote("int")
             if node.test is not None:
                 self.value(node.test)
             self.body(node.body)
@@ -479,6 +481,8 @@ class Reader:
                 one.vote("list")
             else:
                 one.consts.update(other.consts)
+                if "int" in other.seen:
+                    one.vote("int")
 
     def value_mul(self, node):
         for side in (node.left, node.right):
@@ -654,7 +658,7 @@ class Maker:
             return text
         for separator, many in shape.splits.items():
             plain = not (many.item.consts or many.item.contains or many.item.splits or many.item.heads)
-            if separator == " " and plain and many.least < 6:
+            if plain and (separator == " " and many.least < 6 or separator.strip() in shape.heads):
                 continue
             pieces = [self.make(many.item, number, wild, dice, depth + 1, at) for at in range(max(2, many.least))]
             pieces = [str(piece) for piece in pieces]
@@ -681,7 +685,8 @@ LONG = [long_text(number) for number in range(3)]
 
 
 def full(parts):
-    return len(parts) >= 2 and bool(parts[0]) and bool(parts[1])
+    """Two or more parts, the first two of them not empty."""
+    return len(parts) >= 2 and all(parts[:2])
 
 
 class Trial:
@@ -756,11 +761,11 @@ def mend(trial, maker):
 
 
 def cover(trial, maker):
-    """The designed rows, and random ones for templates that have no two parts on these."""
+    """The designed rows, and random ones for templates that have no two parts on these; the worst template's score."""
     rows = [maker.row(number) for number in range(ROWS)]
     best = [max(scores) for scores in zip(*map(trial.scores, rows))]
     if min(best) == 2:
-        return rows
+        return rows, 2
     pool = [maker.row(number, wild=True) for number in range(POOL)]
     scored = [(row, trial.scores(row)) for row in pool]
     while len(rows) < ROWS + MORE:
@@ -772,7 +777,7 @@ def cover(trial, maker):
             break
         rows.append(row)
         best = [max(pair) for pair in zip(best, scores)]
-    return rows
+    return rows, min(best)
 
 
 def make(module, key, templates):
@@ -783,5 +788,8 @@ def make(module, key, templates):
     reader.fields.pop("answer_choices", None)
     maker = Maker(key, dict(sorted(reader.fields.items())))
     trial = Trial(module, templates)
-    mend(trial, maker)
-    return cover(trial, maker)
+    rows, worst = cover(trial, maker)
+    if worst < 2:
+        mend(trial, maker)
+        rows, worst = cover(trial, maker)
+    return rows
