@@ -22,7 +22,6 @@ import gzip
 import importlib.util
 import json
 import platform
-import random
 import re
 import sys
 import tarfile
@@ -35,7 +34,7 @@ import yaml
 from blake3 import blake3
 
 import promptsource_rows
-from promptsource_rows import full
+from promptsource_rows import Draws, dump, full
 
 PACKAGE = "promptsource-0.2.3"
 HERE = Path(__file__).resolve().parent
@@ -66,39 +65,14 @@ def load_package(sdist_folder, templates):
     return module
 
 
-class Draws:
-    """`random.choice` while rendering: index `n` is a hash of the rendering's key and `n`; all are noted."""
-
-    def __init__(self, key):
-        self.key, self.drawn = key, []
-
-    def __call__(self, items):
-        if not len(items):
-            raise IndexError("Cannot choose from an empty sequence")
-        digest = blake3(f"{self.key}\n{len(self.drawn)}".encode()).digest()
-        self.drawn.append(int.from_bytes(digest[:8], "little") % len(items))
-        return items[self.drawn[-1]]
-
-    def __enter__(self):
-        self.real, random.choice = random.choice, self
-        return self
-
-    def __exit__(self, *_):
-        random.choice = self.real
-
-
-def render(template, key, row, truncate):
+def render(template, row, truncate):
     """What `Template.apply` says: {"draws", "parts"} or {"draws", "error"}."""
-    with Draws(key) as draws:
+    with Draws(template, row) as draws:
         try:
             said = {"parts": template.apply(copy.deepcopy(row), truncate=truncate)}
         except Exception as error:  # noqa: BLE001 - whatever the template raises is what the golden says
             said = {"error": f"{type(error).__name__}: {error}"}
     return {"draws": draws.drawn, **said}
-
-
-def dump(value):
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def write_gz(path, lines):
@@ -121,16 +95,18 @@ def in_order(module):
 def corpus(module, out):
     """corpus-rows.jsonl.gz and corpus.jsonl.gz; gives the statistics."""
     rows_lines, lines, stats = [], [], []
+    places = missed = 0
     for key, collection in in_order(module):
         templates = sorted(collection.templates.values(), key=lambda template: template.name)
-        rows = promptsource_rows.make(module, key, templates)
+        rows, here, unreached = promptsource_rows.make(module, key, templates)
+        places, missed = places + here, missed + unreached
         rows = json.loads(dump(rows))
         rows_lines.append(dump({"dataset": key, "rows": rows}))
         for template in templates:
             plain, cut = [], []
             for index, row in enumerate(rows):
                 for truncate in (False, True):
-                    said = render(template, f"{key}\n{template.name}\n{index}", row, truncate)
+                    said = render(template, row, truncate)
                     (cut if truncate else plain).append(said)
                     line = {"dataset": key, "template": template.name, "row": index, "truncate": truncate}
                     line["draws"] = said["draws"]
@@ -142,7 +118,7 @@ def corpus(module, out):
             stats.append((key, template.name, plain, cut))
     write_gz(out / "corpus-rows.jsonl.gz", rows_lines)
     write_gz(out / "corpus.jsonl.gz", lines)
-    return stats
+    return stats, places, missed
 
 
 def own(module, source, out):
@@ -158,14 +134,14 @@ def own(module, source, out):
                 words = set(re.findall(r"\w+", f"{template.jinja} {template.answer_choices}")) | {"answer_choices"}
                 row = {field: value for field, value in given["rows"][name].items() if field in words}
                 for truncate in (False, True):
-                    said = render(template, f"{template.name}\n{name}", row, truncate)
+                    said = render(template, row, truncate)
                     line = {"template": template.name, "row": row, "truncate": truncate, **said}
                     lines.write(dump(line) + "\n")
                     count += 1
     return len(templates), count
 
 
-def describe(stats):
+def describe(stats, places, missed):
     """The statistics as Markdown."""
     renders = [[said["parts"] for said in plain if "parts" in said] for _, _, plain, _ in stats]
     pairs = [(one, other) for _, _, plain, cut in stats for one, other in zip(plain, cut)]
@@ -177,6 +153,8 @@ def describe(stats):
         f"| templates | {len(stats):,} |",
         f"| templates that render on at least one of their rows | {sum(map(bool, renders)):,} |",
         f"| templates that give two non-empty parts on at least one row | {sum(any(map(full, r)) for r in renders):,} |",
+        f"| places of templates that write something | {places:,} |",
+        f"| of these reached on at least one row | {places - missed:,} |",
         f"| renderings (template x row), not truncated | {len(pairs):,} |",
         f"| of these without an error | {sum(map(len, renders)):,} |",
         f"| of these with two non-empty parts | {sum(sum(map(full, parts)) for parts in renders):,} |",
@@ -226,8 +204,7 @@ def make(package, templates, out):
     """The three files that are made, into the folder `out`; gives the statistics. Our own templates are read from GOLDENS."""
     module = load_package(package, templates)
     out.mkdir(parents=True, exist_ok=True)
-    stats = corpus(module, out)
-    counts = describe(stats)
+    counts = describe(*corpus(module, out))
     templates_of_own, lines_of_own = own(module, GOLDENS, out)
     counts = f"own.yaml has {templates_of_own} templates, own.jsonl {lines_of_own:,} lines.\n\n" + counts
     return counts

@@ -10,9 +10,11 @@ All text is out of the word lists below.
 """
 
 import copy
+import json
 import random
 
-from jinja2 import nodes
+from blake3 import blake3
+from jinja2 import Template, nodes
 
 # A row's texts are sentences of these. No word here comes from a dataset.
 SUBJECTS = "the kettle|a heron|our ferry|the baker|one lantern|an old clock|the gardener|my neighbour|the red tractor|a quiet otter".split("|")
@@ -67,6 +69,7 @@ class Shape:
         self.least = 0  # items that a list must have
         self.length = None  # of a known list
         self.forced = None
+        self.loose = False  # the constants are only some of what it may be
 
     def vote(self, kind):
         self.seen[kind] = self.seen.get(kind, 0) + 1
@@ -121,11 +124,11 @@ class Shape:
         if "list" in saw and saw["list"] >= saw.get("str", 0):
             return "list"
         if self.indices:
-            return "int"
+            return "digits" if any(isinstance(value, str) for value in self.consts.values()) else "int"
         if self.group:
             return "linked"
         if any(value not in ("", None) for value in self.consts.values()):
-            return "mixed" if self.heads or self.contains or self.splits else "const"
+            return "mixed" if self.heads or self.contains or self.splits or self.loose else "const"
         if "str" in saw:
             return "digits" if "int" in saw else "str"
         if self.item is not None and (self.item.attrs or self.item.seen or self.item.item or self.item.indices):
@@ -330,8 +333,10 @@ class Reader:
         arguments = [self.value(argument) for argument in node.args]
         keywords = {pair.key: pair.value for pair in node.kwargs}
         if name == "join":
-            self.items(base)
-            return Shape().vote("str")
+            joined, each = Shape().vote("str"), self.items(base)
+            if each.in_row and not each.attrs and each.item is None:
+                joined.consts, each.loose = each.consts, True
+            return joined
         if name in ITEM:
             return self.items(base)
         if name == "map":
@@ -561,8 +566,7 @@ class Maker:
 
     def many(self, shape, kind, number, wild, dice, depth):
         count = max(self.count, shape.least)
-        empty_row = not wild and number == 5
-        if empty_row and Dice(shape.name).below(2):
+        if dice.below(8) == 0 if wild else number == 5 and Dice(shape.name).below(2):
             return []
         item = shape.item or Shape(shape.name + "[]")
         if kind == "lists":
@@ -684,55 +688,79 @@ def long_text(number):
 LONG = [long_text(number) for number in range(3)]
 
 
+def dump(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+class Draws:
+    """`random.choice` while rendering: index `n` is a hash of template, row and `n`; all are noted."""
+
+    def __init__(self, template, row):
+        self.key, self.drawn = f"{template.name}\n{dump(row)}", []
+
+    def __call__(self, items):
+        if not len(items):
+            raise IndexError("Cannot choose from an empty sequence")
+        digest = blake3(f"{self.key}\n{len(self.drawn)}".encode()).digest()
+        self.drawn.append(int.from_bytes(digest[:8], "little") % len(items))
+        return items[self.drawn[-1]]
+
+    def __enter__(self):
+        self.real, random.choice = random.choice, self
+        return self
+
+    def __exit__(self, *_):
+        random.choice = self.real
+
+
 def full(parts):
     """Two or more parts, the first two of them not empty."""
     return len(parts) >= 2 and all(parts[:2])
 
 
 class Trial:
-    """Renders a dataset's templates quickly: each compiled once, `choice` drawing from a fixed sequence."""
+    """Renders a dataset's templates quickly: each compiled once, and watched while it writes."""
 
     def __init__(self, module, templates):
-        self.module = module
-        self.apply = module.Template.apply
-        self.templates = templates
-        self.compiled = []
-        for template in templates:
+        self.escape, self.templates = module.Template._escape_pipe, templates
+        self.compiled, self.goals = [], set()
+        for index, template in enumerate(templates):
             expression = template.get_answer_choices_expr()
             choices = module.env.from_string(expression) if expression is not None else None
-            self.compiled.append((module.env.from_string(template.jinja), choices))
+            # The Python that jinja2 makes of a template: a generator, which yields what is written, piece by
+            # piece. A line with a yield is a place of the template that some row ought to reach.
+            source = module.env.compile(template.jinja, raw=True)
+            code = compile(source, template.name, "exec")
+            self.compiled.append((Template.from_code(module.env, code, module.env.make_globals(None)), choices))
+            places = [at for at, line in enumerate(source.split("\n"), 1) if line.lstrip().startswith("yield ")]
+            self.goals.update((index, at) for at in ["renders", "full", *places])
 
-    def score(self, index, row):
-        """0: raises; 1: renders; 2: two parts that are not empty."""
+    def reached(self, index, row):
+        """The goals of template `index` that the row reaches: "renders", "full" (two parts), lines that write."""
         template, choices = self.compiled[index]
-        real, random.choice = random.choice, lambda items: items[0]
-        try:
-            row = copy.deepcopy(row)
-            fields = self.module.Template._escape_pipe(row)
-            fields["answer_choices"] = None
-            if choices is not None:
-                given = {name: value for name, value in fields.items() if name != "answer_choices"}
-                fields["answer_choices"] = [one.strip() for one in choices.render(**given).split("|||")]
-            parts = [part.strip() for part in template.render(**fields).split("|||")]
-        except Exception:  # noqa: BLE001 - any failure is the same failure here
-            return 0
-        finally:
-            random.choice = real
-        return 2 if full(parts) else 1
+        reached, text = set(), []
+        with Draws(self.templates[index], row):
+            try:
+                fields = self.escape(copy.deepcopy(row))
+                given = choices and [one.strip() for one in choices.render(**fields).split("|||")]
+                writer = template.root_render_func(template.new_context({**fields, "answer_choices": given}))
+                for piece in writer:
+                    reached.add((index, writer.gi_frame.f_lineno))
+                    text.append(piece)
+            except Exception:  # noqa: BLE001 - any failure is the same failure here
+                return set()
+        parts = [part.strip() for part in "".join(text).split("|||")]
+        return reached | {(index, "renders")} | ({(index, "full")} if full(parts) else set())
 
-    def scores(self, row):
-        return [self.score(index, row) for index in range(len(self.templates))]
+    def of(self, row):
+        return set().union(*(self.reached(index, row) for index in range(len(self.templates))))
 
 
 def total(trial, maker):
-    """How good the fields' kinds are: templates with two parts, templates that render, renderings."""
+    """How good the fields' kinds are: templates with two parts, templates that render, places reached."""
     rows = [maker.row(number) for number in range(5)] + [maker.row(number, wild=True) for number in range(6)]
-    best, whole = [0] * len(trial.templates), 0
-    for row in rows:
-        scores = trial.scores(row)
-        whole += sum(scores)
-        best = [max(pair) for pair in zip(best, scores)]
-    return sum(score == 2 for score in best), sum(score >= 1 for score in best), whole
+    reached = set().union(*map(trial.of, rows))
+    return sum(at == "full" for _, at in reached), sum(at == "renders" for _, at in reached), len(reached)
 
 
 KINDS = ["str", "list", "lists", "int", "digits", "float", "bool", "dict", "dicts"]
@@ -761,35 +789,33 @@ def mend(trial, maker):
 
 
 def cover(trial, maker):
-    """The designed rows, and random ones for templates that have no two parts on these; the worst template's score."""
+    """The designed rows, then random ones that reach what these don't; and the goals that stay unreached."""
     rows = [maker.row(number) for number in range(ROWS)]
-    best = [max(scores) for scores in zip(*map(trial.scores, rows))]
-    if min(best) == 2:
-        return rows, 2
+    missing = trial.goals.difference(*map(trial.of, rows))
+    if not missing:
+        return rows, missing
+    wanting = sorted({index for index, _ in missing})
     pool = [maker.row(number, wild=True) for number in range(POOL)]
-    scored = [(row, trial.scores(row)) for row in pool]
-    while len(rows) < ROWS + MORE:
-        gain, row, scores = max(
-            ((sum(max(old, new) - old for old, new in zip(best, scores)), row, scores) for row, scores in scored),
-            key=lambda found: found[0],
-        )
+    reach = [set().union(*(trial.reached(index, row) for index in wanting)) for row in pool]
+    while missing and len(rows) < ROWS + MORE:
+        gain, best = max((len(missing & reached), -at) for at, reached in enumerate(reach))
         if gain == 0:
             break
-        rows.append(row)
-        best = [max(pair) for pair in zip(best, scores)]
-    return rows, min(best)
+        rows.append(pool[-best])
+        missing = missing - reach[-best]
+    return rows, missing
 
 
 def make(module, key, templates):
-    """The rows of one dataset."""
+    """The rows of one dataset, the places where its templates write, and how many of these no row reaches."""
     reader = Reader(module)
     for template in templates:
         reader.read(template)
     reader.fields.pop("answer_choices", None)
     maker = Maker(key, dict(sorted(reader.fields.items())))
     trial = Trial(module, templates)
-    rows, worst = cover(trial, maker)
-    if worst < 2:
+    rows, missing = cover(trial, maker)
+    if any(at in ("renders", "full") for _, at in missing):
         mend(trial, maker)
-        rows, worst = cover(trial, maker)
-    return rows
+        rows, missing = cover(trial, maker)
+    return rows, len(trial.goals) - 2 * len(templates), len(missing)

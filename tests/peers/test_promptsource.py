@@ -20,8 +20,9 @@ MADE = ["own.jsonl", "corpus-rows.jsonl.gz", "corpus.jsonl.gz"]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, found):
     if not TEMPLATES.is_dir():
+        found("promptsource: not compared, its templates are not in ../shared/data/promptsource")
         pytest.skip("needs PromptSource's templates in ../shared/data/promptsource")
     folder = tmp_path_factory.mktemp("goldens")
     counts = promptsource_goldens.make(Path(os.environ["PROMPTSOURCE"]), TEMPLATES, folder)
