@@ -11,7 +11,7 @@
 //! std::fs::write(&file, "{name: ask, task: qa, jinja: '{{ text }} {{ question }} ||| {{ answer }}'}")?;
 //! let inversion = remix::invert(&Collection::read(&file)?, false);
 //! let [inverted] = inversion.inverted.as_slice() else { unreachable!() };
-//! assert_eq!(inverted.jinja, "{{ text }}|||{{copy_context}} {{ question }} ||| {{ answer }}");
+//! assert_eq!(inverted.jinja, "{{ text }} ||| {{copy_context}} {{ question }} ||| {{ answer }}");
 //!
 //! let row = serde_json::json!({"text": "The lease ends.", "question": "What ends?", "answer": "The lease"});
 //! let fields = remix::fields(row.as_object().unwrap().clone(), inverted.reference)?;
@@ -29,8 +29,8 @@
 //! Otherwise the passage is found by its tokens, so that blanks, quotes, escapes and the marks that eat
 //! blanks make no difference, and behind the filters `trim`, `string` and `safe` too, which change no more
 //! than its ends; the four templates that the table lost are used; nothing is cut; instruction and response
-//! are parted by the template's own `|||`, which the engine keeps apart from the same characters in a row;
-//! and what makes no example to learn from has a named fault.
+//! are parted by the template's own `|||`, with blanks around it, which the engine keeps apart from the same
+//! characters in a row; and what makes no example to learn from has a named fault.
 
 mod ctga;
 mod explain;
@@ -194,7 +194,7 @@ words! {
     NoTaskKind "no_task_kind" "Nothing says which kind of task the template makes.";
     NoSeparator "no_separator" "The template has no `|||`, so no response.";
     ContextOnly "context_only" "The template is nothing but the passage.";
-    InvalidTemplate "invalid_template" "The template is no Jinja that can be rendered.";
+    InvalidTemplate "invalid_template" "The template is no Jinja that can be rendered, or reads `copy_context`.";
 }
 
 words! {
@@ -315,14 +315,14 @@ fn tolerant(key: &str, context: &str) -> Option<Regex> {
         // Not escaped, so `|` parts two patterns and only `{{dialogue ` is ever found.
         ctga::DREAM => context.replace("{{", r"\{\{\s*").replace("}}", r"\s*\}\}"),
         _ => {
-            let blanks = |pattern: &str, mark: &str, blanks: &str| {
-                let escaped = regex::escape(mark);
-                let spaced = Regex::new(&format!(" *{} *", regex::escape(&escaped))).expect("a pattern");
-                spaced.replace_all(pattern, NoExpand(blanks)).into_owned()
+            let spread = |pattern: &str, found: &str, by: &str| {
+                let found = Regex::new(found).expect("a pattern");
+                found.replace_all(pattern, NoExpand(by)).into_owned()
             };
-            let pattern = blanks(&regex::escape(context), "{{", r"\{\{\s*");
-            let pattern = blanks(&pattern, "}}", r"\s*\}\}");
-            if key == ctga::DBPEDIA { blanks(&pattern, "|", r"\s*\|\s*") } else { pattern }
+            // These find braces and bars that are escaped already.
+            let pattern = spread(&regex::escape(context), r"\\\{\\\{ *", r"\{\{\s*");
+            let pattern = spread(&pattern, r" *\\\}\\\}", r"\s*\}\}");
+            if key == ctga::DBPEDIA { spread(&pattern, r" *\\\| *", r"\s*\|\s*") } else { pattern }
         }
     };
     Some(Regex::new(&pattern).expect("the published expressions are patterns"))
@@ -340,9 +340,13 @@ fn mended(template: &Template, options: &Options) -> Result<Inverted, Skip> {
     let kind = options.task.or(template.task).or(row.map(|row| row.kind));
     let given = options.context.as_deref().or(template.context.as_deref());
 
-    let (context, ranges) = match (given, ctga::context(key)) {
-        (None, Some(context)) => (context.to_owned(), find(&template.jinja, &pieces, context)),
-        (given, _) => {
+    let listed = ctga::context(key).filter(|_| given.is_none());
+    let listed = listed.map(|context| (context.to_owned(), find(&template.jinja, &pieces, context)));
+    // A template of the user's own for a published dataset may read another field.
+    let listed = listed.filter(|(_, ranges)| !ranges.is_empty() || row.is_some() || kind.is_none());
+    let (context, ranges) = match listed {
+        Some(listed) => listed,
+        None => {
             // PromptSource's other datasets: nothing else is worth saying about them.
             if kind.is_none() {
                 return Err((SkipReason::NoTaskKind, "say `task:` in the template's file".to_owned()));
@@ -392,7 +396,7 @@ fn mended(template: &Template, options: &Options) -> Result<Inverted, Skip> {
         return Err((SkipReason::NoSeparator, message));
     }
     let only_passage = syntax::completes_with_only(&pieces, VARIABLE);
-    let jinja = [&context, SEPARATOR, &copied].concat();
+    let jinja = [&context, " ||| ", &syntax::spaced(&copied, &pieces)].concat();
     Ok(inverted(template, row, kind, &context, jinja, only_passage, false))
 }
 
@@ -429,16 +433,12 @@ fn spelled(context: &str) -> String {
     }
 }
 
-/// Where `context` stands in a template: by its tokens, else literally.
+/// Where `context` stands in a template: by its tokens, or literally where it begins or ends with text.
 fn find(jinja: &str, pieces: &[syntax::Piece<'_>], context: &str) -> Vec<std::ops::Range<usize>> {
-    let by_tokens = match syntax::pieces(context) {
-        Ok(context) => syntax::find(pieces, &context),
-        Err(_) => Vec::new(),
-    };
-    if by_tokens.is_empty() && !context.is_empty() {
-        return jinja.match_indices(context).map(|(at, _)| at..at + context.len()).collect();
+    match syntax::pieces(context) {
+        Ok(context) if syntax::can_be_found(&context) => syntax::find(pieces, &context),
+        _ => jinja.match_indices(context).map(|(at, _)| at..at + context.len()).collect(),
     }
-    by_tokens
 }
 
 /// The output of the one field that is named like a text.
@@ -498,11 +498,13 @@ fn outputs(jinja: &str, pieces: &[syntax::Piece<'_>]) -> String {
 /// `|||`, which the engine protects in plain strings only. Never under reference.
 pub fn fields(mut row: Map<String, Value>, reference: bool) -> Result<Fields, PairFault> {
     fn forged(value: &Value, nested: bool) -> bool {
-        let marked = |text: &str| text.contains(PLACEHOLDER) || (nested && text.contains(SEPARATOR));
+        let marked = |text: &str, nested| text.contains(PLACEHOLDER) || (nested && text.contains(SEPARATOR));
         match value {
-            Value::String(text) => marked(text),
+            Value::String(text) => marked(text, nested),
             Value::Array(items) => items.iter().any(|item| forged(item, true)),
-            Value::Object(entries) => entries.iter().any(|(key, value)| marked(key) || forged(value, true)),
+            Value::Object(entries) => {
+                entries.iter().any(|(key, value)| marked(key, true) || forged(value, true))
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }

@@ -33,7 +33,7 @@ pub struct Finding {
     pub severity: Severity,
     /// The line of the Jinja text, from 1; none where the matter is in another key of the template.
     pub line: Option<usize>,
-    /// The bytes of the Jinja text, on character boundaries and never empty where the text isn't.
+    /// The bytes of the Jinja text, on character boundaries.
     pub span: Option<Range<usize>>,
     /// What is wrong, one line without a final full stop.
     pub message: String,
@@ -47,21 +47,15 @@ pub struct Finding {
 pub fn explain(template: &Template) -> Vec<Finding> {
     let mut report = Report { jinja: &template.jinja, findings: Vec::new() };
     let options = engine::Options { truncate: false };
-    let compiled = match Compiled::new(&template.jinja, None, options) {
-        Ok(compiled) => compiled,
-        Err(fault) => {
-            report.fault(&fault);
-            return report.findings;
-        }
-    };
-    let pieces = match syntax::pieces(&template.jinja) {
+    let compiled = Compiled::new(&template.jinja, None, options);
+    let pieces = match compiled.and_then(|_| syntax::pieces(&template.jinja)) {
         Ok(pieces) => pieces,
         Err(fault) => {
             report.fault(&fault);
             return report.findings;
         }
     };
-    report.answer_choices(template, &compiled, &pieces);
+    report.answer_choices(template, &pieces);
     report.separators(&pieces);
     report.braces(&pieces);
     report.remix(template, &pieces);
@@ -100,22 +94,19 @@ impl Report<'_> {
         self.add(Severity::Error, span, fault.message.clone(), hint);
     }
 
-    fn answer_choices(&mut self, template: &Template, compiled: &Compiled, pieces: &[Piece<'_>]) {
-        match &template.answer_choices {
-            Some(choices) => {
-                if let Err(fault) = Compiled::new(choices, None, engine::Options { truncate: false }) {
-                    let message = format!("`answer_choices`: {}", fault.message);
-                    self.add_to_file(Severity::Error, message, "they are Jinja, parted by `|||`");
-                }
+    fn answer_choices(&mut self, template: &Template, pieces: &[Piece<'_>]) {
+        if let Some(choices) = &template.answer_choices {
+            if let Err(fault) = Compiled::new(choices, None, engine::Options { truncate: false }) {
+                let message = format!("`answer_choices`: {}", fault.message);
+                self.add_to_file(Severity::Error, message, "they are Jinja, parted by `|||`");
             }
-            None if compiled.variables().contains("answer_choices") => {
-                let reads =
-                    |piece: &&Piece<'_>| piece.words.iter().any(|word| *word == Word::Name("answer_choices"));
-                let span = pieces.iter().find(reads).map_or(0..self.jinja.len(), |piece| piece.range.clone());
-                let message = "`answer_choices` is read, and the template has none";
-                self.add(Severity::Error, span, message, "give them: `answer_choices: No ||| Yes`");
-            }
-            None => {}
+            return;
+        }
+        let reads = |piece: &&Piece<'_>| piece.words.contains(&Word::Name("answer_choices"));
+        if let Some(piece) = pieces.iter().find(reads) {
+            let message = "`answer_choices` is read, and the template has none";
+            let hint = "give them: `answer_choices: No ||| Yes`";
+            self.add(Severity::Error, piece.range.clone(), message, hint);
         }
     }
 

@@ -145,13 +145,17 @@ pub(super) fn pieces(jinja: &str) -> Result<Vec<Piece<'_>>, Fault> {
     Ok(pieces)
 }
 
-/// Where `context` stands in `template`, in order and without overlaps.
-///
-/// An output of a field is found behind neutral filters too. A context that begins or ends with text is not
-/// looked for: what belongs to it and what to the text around can't be told from tokens.
-pub(super) fn find(template: &[Piece<'_>], context: &[Piece<'_>]) -> Vec<Range<usize>> {
+/// Whether [`find`] looks for this: where a context begins or ends with text, what belongs to it and what to
+/// the text around it can't be told from tokens.
+pub(super) fn can_be_found(context: &[Piece<'_>]) -> bool {
     let is_text = |piece: Option<&Piece<'_>>| piece.is_none_or(|piece| piece.kind == Kind::Text);
-    if is_text(context.first()) || is_text(context.last()) {
+    !is_text(context.first()) && !is_text(context.last())
+}
+
+/// Where `context`, of which [`can_be_found`] holds, stands in `template`, in order and without overlaps.
+/// An output of a field is found behind neutral filters too.
+pub(super) fn find(template: &[Piece<'_>], context: &[Piece<'_>]) -> Vec<Range<usize>> {
+    if !can_be_found(context) {
         return Vec::new();
     }
     let equal = |window: &[Piece<'_>]| match (window, context) {
@@ -195,6 +199,26 @@ pub(super) fn separators(pieces: &[Piece<'_>]) -> Vec<Range<usize>> {
             starts.map(|(at, _)| piece.range.start + at..piece.range.start + at + SEPARATOR.len())
         })
         .collect()
+}
+
+/// `jinja` with blanks around its separators, so that a field which ends or begins with `|` can't shift one.
+/// They are gone when the parts are stripped.
+pub(super) fn spaced(jinja: &str, pieces: &[Piece<'_>]) -> String {
+    let mut spaced = String::with_capacity(jinja.len() + 4);
+    let mut from = 0;
+    for separator in separators(pieces) {
+        let before = &jinja[from..separator.start];
+        spaced += before;
+        if !before.ends_with(char::is_whitespace) {
+            spaced.push(' ');
+        }
+        spaced += SEPARATOR;
+        if !jinja[separator.end..].starts_with(char::is_whitespace) {
+            spaced.push(' ');
+        }
+        from = separator.end;
+    }
+    spaced + &jinja[from..]
 }
 
 /// Whether every completion of the template is the variable `name` and nothing else: behind the first
@@ -280,6 +304,14 @@ mod tests {
         let jinja = "a {{- x -}} b {{x}} c {{ x -}}";
         let replaced = replace(jinja, &find(&pieces(jinja).unwrap(), &pieces("{{x}}").unwrap()), "y");
         assert_eq!(replaced, "a {{- y -}} b {{y}} c {{y -}}");
+    }
+
+    #[test]
+    fn separators_get_room() {
+        let room = |jinja: &str| spaced(jinja, &pieces(jinja).unwrap());
+        assert_eq!(room("{{a}}|||{{b}}"), "{{a}} ||| {{b}}");
+        assert_eq!(room("a\n|||\nb"), "a\n|||\nb");
+        assert_eq!(room("|||{{ '|||' }}||||||"), " ||| {{ '|||' }} |||  ||| ");
     }
 
     #[test]

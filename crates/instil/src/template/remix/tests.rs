@@ -80,7 +80,7 @@ fn dream_leaks_under_reference_only() {
     );
     assert_eq!(
         meta(&dream, false),
-        format!("{context}|||{{{{copy_context}}}}\n{{{{question}}}}|||{{{{answer}}}}")
+        format!("{context} ||| {{{{copy_context}}}}\n{{{{question}}}} ||| {{{{answer}}}}")
     );
 
     let inverted = invert_one(&dream, &Options::default()).unwrap();
@@ -104,17 +104,17 @@ fn a_users_template_needs_little() {
     let inverted = |context: &str, jinja: &str| meta(&template("leases", "ask", "qa", context, jinja), false);
     assert_eq!(
         inverted("", "{{passage}}: {{q}} ||| {{a}}"),
-        "{{ passage }}|||{{copy_context}}: {{q}} ||| {{a}}"
+        "{{ passage }} ||| {{copy_context}}: {{q}} ||| {{a}}"
     );
     assert_eq!(
         inverted("", "{{- text | trim -}} {{q}} ||| {{a}}"),
-        "{{ text }}|||{{- copy_context -}} {{q}} ||| {{a}}"
+        "{{ text }} ||| {{- copy_context -}} {{q}} ||| {{a}}"
     );
     for context in ["{{clause}}", "clause", " {{ clause }} "] {
-        let expected = format!("{}|||{{{{copy_context}}}} {{{{q}}}} ||| {{{{a}}}}", spelled(context));
+        let expected = format!("{} ||| {{{{copy_context}}}} {{{{q}}}} ||| {{{{a}}}}", spelled(context));
         assert_eq!(inverted(context, "{{ clause }} {{q}} ||| {{a}}"), expected);
     }
-    assert_eq!(inverted("x {{a}}", "x {{a}} b ||| c"), "x {{a}}|||{{copy_context}} b ||| c");
+    assert_eq!(inverted("x {{a}}", "x {{a}} b ||| c"), "x {{a}} ||| {{copy_context}} b ||| c");
 }
 
 #[test]
@@ -125,6 +125,7 @@ fn what_cannot_be_inverted_has_a_reason() {
         ("qa", "", "Hello ||| there"),
         ("qa", "", "{{text}} {{context}} ||| {{a}}"),
         ("qa", "clause", "{{ claus }} ||| {{a}}"),
+        ("qa", "clause", "{# {{clause}} #}{{ q }} ||| {{a}}"),
         ("qa", "", "{% for text in texts %}{{ text }}{% endfor %} ||| {{a}}"),
         ("qa", "text", "{% for text in texts %}{{ text }}{% endfor %} ||| {{a}}"),
         ("", "", "{{text}} ||| {{a}}"),
@@ -132,9 +133,6 @@ fn what_cannot_be_inverted_has_a_reason() {
         ("qa", "", "{{text}} {{a}}"),
         ("qa", "", " {{text | trim}}"),
         ("qa", "", "{{text}} {{copy_context}} ||| {{a}}"),
-        ("qa", "", "{{text}} {{ ||| {{a}}"),
-        ("qa", "", "{% if text %}{{text}} ||| {{a}}"),
-        ("qa", "{{ text", "{{text}} ||| {{a}}"),
     ] {
         let outcome = meta(&template("leases", "ask", task, context, jinja), false);
         writeln!(said, "{task:2} {context:8} {jinja}\n    {outcome}").unwrap();
@@ -145,14 +143,46 @@ fn what_cannot_be_inverted_has_a_reason() {
 }
 
 #[test]
+fn what_is_no_jinja_is_named() {
+    let reason = |context: &str, jinja: &str| {
+        let skipped = invert_one(&template("leases", "ask", "qa", context, jinja), &Options::default());
+        let skipped = skipped.unwrap_err();
+        assert!(!skipped.detail.is_empty());
+        skipped.reason
+    };
+    for jinja in ["{{text}} {{ ||| {{a}}", "{% if text %}{{text}} ||| {{a}}", "{{text}} {% fi %} ||| {{a}}"] {
+        assert_eq!(reason("", jinja), SkipReason::InvalidTemplate, "{jinja}");
+        let findings = explain(&own(jinja));
+        assert!(
+            matches!(&*findings, [Finding { severity: Severity::Error, line: Some(1), .. }]),
+            "{findings:?}"
+        );
+    }
+    assert_eq!(reason("{{ text", "{{text}} ||| {{a}}"), SkipReason::InvalidTemplate);
+
+    let findings = explain(&own("{{text}}\n{{ q q }} ||| {{a}}"));
+    let [Finding { severity, line, span, .. }] = findings.as_slice() else { panic!("{findings:?}") };
+    assert_eq!((*severity, *line, span.clone()), (Severity::Error, Some(2), Some(14..15)));
+
+    let mut choices = own("{{text}} {{q}} ||| {{ answer_choices[label] }}");
+    choices.answer_choices = Some("{{ No ||| Yes".to_owned());
+    let findings = explain(&choices);
+    assert_eq!((findings[0].severity, findings[0].line), (Severity::Error, None));
+    assert!(findings[0].message.starts_with("`answer_choices`: "));
+}
+
+#[test]
 fn options_have_the_last_word() {
     let template = template("leases", "ask", "qa", "text", "{{text}} {{clause}} ||| {{a}}");
     let options = Options { task: Some(TaskKind::Nli), context: Some("clause".into()), reference: false };
     let inverted = invert_one(&template, &options).unwrap();
     assert_eq!(
         (inverted.kind, &*inverted.jinja),
-        (TaskKind::Nli, "{{ clause }}|||{{text}} {{copy_context}} ||| {{a}}")
+        (TaskKind::Nli, "{{ clause }} ||| {{text}} {{copy_context}} ||| {{a}}")
     );
+    // A user's own template for a published dataset may read another field.
+    let mine = super::tests::template("squad", "mine", "qa", "", "{{text}} {{q}} ||| {{a}}");
+    assert_eq!(meta(&mine, false), "{{ text }} ||| {{copy_context}} {{q}} ||| {{a}}");
     // PromptSource's own template with its kind changed keeps the dataset's expression.
     let options = Options { task: Some(TaskKind::Qa), ..Options::default() };
     let squad = super::tests::template("squad", "jeopardy", "", "", "{{title}} {{context}} ||| {{a}}");
@@ -279,8 +309,6 @@ fn findings_point_at_what_is_wrong() {
     let mut said = String::new();
     let cases = [
         (own("{{text}} {{q}} ||| {{a}}"), ""),
-        (own("{{text}}\n{% if q %}{{q}}\n||| {{a}}"), ""),
-        (own("{{text}}\n{{ q q }} ||| {{a}}"), ""),
         (own("{{text}} {{q}} || {{a}}"), ""),
         (own("{{text}} {{q}}"), ""),
         (own("é {{text}}\n{{q}} ||| {{a}} ||| {{b}}"), ""),
@@ -296,7 +324,6 @@ fn findings_point_at_what_is_wrong() {
         (own("{% raw %}{q} }}{% endraw %} {{text}} {{q}} ||| {{a}}"), ""),
         (own("{{text}} {{q}}\n ||| {{ answer_choices[label] }}"), ""),
         (own("{{text}} {{q}} ||| {{ answer_choices[label] }}"), "No ||| Yes"),
-        (own("{{text}} {{q}} ||| {{ answer_choices[label] }}"), "{{ No ||| Yes"),
         (own("{{text}} {{copy_context}} ||| {{a}}"), ""),
         (template("leases", "ask", "", "", "{{text}} {{q}} ||| {{a}}"), ""),
         (own("{{text}}"), ""),
@@ -340,7 +367,7 @@ proptest! {
     #[test]
     fn the_passage_put_back_gives_the_original(
         jinja in jinja(),
-        text in "[a-zé|{}]([a-z .\n|{}]{0,20}[a-z|}])?",
+        text in "[a-zé{}|]([a-z .\n|{}]{0,20}[a-z|}])?",
         q in "[a-z|}]([a-z |\n]{0,9}[a-z|])?",
         a in "[a-z]([a-z \n]{0,9}[a-z])?",
     ) {
@@ -348,6 +375,8 @@ proptest! {
         let row = row.as_object().unwrap();
         let plain = Compiled::new(&jinja, None, engine::Options::default()).unwrap();
         let original = plain.render(&Fields::of(row), 7).unwrap();
+        // Two fields side by side may make a separator between them.
+        prop_assume!(original.len() == 2);
         let inverted = invert_one(&own(&jinja), &Options::default()).unwrap();
         let rendered = inverted.compile().unwrap().render(&fields(row.clone(), false).unwrap(), 7).unwrap();
         match inverted.pair(rendered) {
@@ -356,9 +385,7 @@ proptest! {
                 let (instruction, response) = pair.filled();
                 prop_assert_eq!(vec![instruction, response], original);
             }
-            Err(fault) => prop_assert!(
-                fault == PairFault::EmptyInstruction || text.contains("|||") || q.contains("|||"), "{fault:?}"
-            ),
+            Err(fault) => prop_assert_eq!(fault, PairFault::EmptyInstruction),
         }
     }
 
