@@ -83,7 +83,7 @@ enum Choices {
     /// They are the same for every row.
     Fixed(Value),
     /// They depend on the row.
-    Rendered(Part),
+    Rendered(Box<Part>),
 }
 
 /// The fields of a row as the engine takes them, made once and rendered with any number of templates.
@@ -133,7 +133,8 @@ fn holds_protector(value: &serde_json::Value) -> bool {
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut env = Environment::empty();
     env.set_fuel(Some(FUEL));
-    env.set_recursion_limit(120);
+    // It would keep copies of texts for messages that aren't shown.
+    env.set_debug(false);
     env.set_unknown_method_callback(methods::call);
     env.set_formatter(|out, _, value| python::str_to(out, value));
     operators::add_to(&mut env);
@@ -164,12 +165,21 @@ impl Part {
         drawn.map_err(|e| fault(&e, &self.rewritten, self.is_choices))
     }
 
-    fn root(&self, fields: &Fields, choices: Option<Value>, draws: Draws, fixed: Vec<usize>) -> Arc<Root> {
+    fn root(&self, fields: &Fields, choices: Option<Value>, fixed: Vec<usize>) -> Root {
         let copies = self.code.changes.then(|| Mutex::new(HashMap::new()));
-        Arc::new(Root { row: Arc::clone(&fields.row), choices, draws: Mutex::new(draws), fixed, copies })
+        Root { row: Arc::clone(&fields.row), choices, draws: Mutex::new(Draws::Seeded(0, 0)), fixed, copies }
     }
 
-    fn run(&self, root: &Arc<Root>) -> Result<String, Fault> {
+    /// Renders, and goes on with `draws`.
+    fn run(&self, root: Root, draws: &mut Draws) -> Result<String, Fault> {
+        let root = Arc::new(root);
+        std::mem::swap(&mut *root.draws(), draws);
+        let rendered = self.text(&root);
+        std::mem::swap(&mut *root.draws(), draws);
+        rendered
+    }
+
+    fn text(&self, root: &Arc<Root>) -> Result<String, Fault> {
         let mut text = String::with_capacity(self.code.plain + 512);
         let names = Value::from_dyn_object(Arc::clone(root));
         let mut output = make_string_output(&mut text);
@@ -186,7 +196,13 @@ fn fault(e: &Error, rewritten: &Rewritten, is_choices: bool) -> Fault {
     let message = match e.kind() {
         ErrorKind::OutOfFuel => format!("the template takes more than {FUEL} steps"),
         ErrorKind::SyntaxError => format!("no valid Jinja: {detail}"),
-        ErrorKind::UndefinedError if detail.is_empty() => "an attribute of an undefined value".to_owned(),
+        ErrorKind::UndefinedError if detail.is_empty() => {
+            let text = e.range().and_then(|range| rewritten.text.get(range)).unwrap_or_default();
+            match text.rsplit_once(['.', '[']) {
+                Some((value, _)) if !value.is_empty() => format!("`{value}` is undefined"),
+                _ => "a part of an undefined value".to_owned(),
+            }
+        }
         _ if detail.is_empty() => e.kind().to_string(),
         _ => detail.to_owned(),
     };
@@ -253,11 +269,11 @@ impl Compiled {
                 names.read.extend(own.read);
                 names.guarded.extend(own.guarded);
                 let nothing = Fields { row: Arc::default(), protected: false };
-                let root = part.root(&nothing, None, Draws::Seeded(0, 0), Vec::new());
+                let root = part.root(&nothing, None, Vec::new());
                 // Choices that fail do so with every row, but not before there is one.
-                match is_fixed.then(|| part.run(&root)) {
+                match is_fixed.then(|| part.run(root, &mut Draws::Seeded(0, 0))) {
                     Some(Ok(text)) => Choices::Fixed(list_of(&text, part.protector)),
-                    _ => Choices::Rendered(part),
+                    _ => Choices::Rendered(Box::new(part)),
                 }
             }
         };
@@ -315,45 +331,27 @@ impl Compiled {
             let message = format!("the row has a field `{CHOICES}`, which is the template's own name");
             return (Err(Fault { message, line: None, span: None }), draws);
         }
-        match self.drawn(fields, draws) {
-            Ok(rendered) => rendered,
-            Err((fault, draws)) => (Err(fault), draws),
-        }
+        let mut draws = draws;
+        let rendered = self.drawing(fields, &mut draws);
+        (rendered, draws)
     }
 
-    fn drawn(
-        &self,
-        fields: &Fields,
-        mut draws: Draws,
-    ) -> Result<(Result<Vec<String>, Fault>, Draws), (Fault, Draws)> {
+    fn drawing(&self, fields: &Fields, draws: &mut Draws) -> Result<Vec<String>, Fault> {
         let Inner { main, choices, .. } = &*self.0;
         // The order of the package: it compiles the template, then the answer choices, which it renders.
-        let fixed = match main.fixed(&mut draws) {
-            Ok(fixed) => fixed,
-            Err(fault) => return Err((fault, draws)),
-        };
+        let fixed = main.fixed(draws)?;
         let answers = match choices {
             Choices::None => Value::from(()),
             Choices::Fixed(list) if main.code.changes => copy(list, 0).unwrap_or_else(|_| list.clone()),
             Choices::Fixed(list) => list.clone(),
             Choices::Rendered(part) => {
-                let fixed = match part.fixed(&mut draws) {
-                    Ok(fixed) => fixed,
-                    Err(fault) => return Err((fault, draws)),
-                };
-                let names = part.root(fields, None, draws, fixed);
-                let rendered = part.run(&names);
-                draws = names.draws().take();
-                match rendered {
-                    Ok(text) => list_of(&text, fields.protected || part.protector),
-                    Err(fault) => return Err((fault, draws)),
-                }
+                let fixed = part.fixed(draws)?;
+                let text = part.run(part.root(fields, None, fixed), draws)?;
+                list_of(&text, fields.protected || part.protector)
             }
         };
-        let names = main.root(fields, Some(answers), draws, fixed);
-        let rendered = main.run(&names).map(|text| parts(&text, fields.protected || main.protector));
-        let draws = names.draws().take();
-        Ok((rendered, draws))
+        let text = main.run(main.root(fields, Some(answers), fixed), draws)?;
+        Ok(parts(&text, fields.protected || main.protector))
     }
 }
 
@@ -403,5 +401,119 @@ mod tests {
         let fault = render("a\n{{ b | captialize }}", "{}").unwrap_err();
         assert_eq!(fault.message, "unknown filter `captialize`; did you mean `capitalize`?");
         assert_eq!(fault.line, Some(2));
+    }
+
+    fn message(jinja: &str) -> String {
+        render(jinja, "{}").unwrap_err().message
+    }
+
+    #[test]
+    fn what_never_ends_is_stopped() {
+        let endless = "{% for i in range(99999999) %}{% for j in range(99999999) %}{% endfor %}{% endfor %}";
+        assert_eq!(message(endless), "the template takes more than 10000000 steps");
+        assert_eq!(message("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), "recursion limit exceeded");
+        assert!(message("{{ 'x' * 999999999 }}").contains("too long"));
+        let doubling =
+            "{% set n = namespace(s='x') %}{% for i in range(99) %}{% set n.s = n.s + n.s %}{% endfor %}";
+        assert!(message(doubling).contains("too long"));
+        assert!(message("{{ range(999999999) | list }}").contains("too long"));
+    }
+
+    #[test]
+    fn nothing_is_nested_so_deep_that_the_stack_overflows() {
+        let deep = |open: &str, inner: &str, close: &str| {
+            [open.repeat(20_000), inner.into(), close.repeat(20_000)].concat()
+        };
+        for jinja in [
+            format!("{{{{ {} }}}}", deep("(", "1", ")")),
+            format!("{{{{ {} }}}}", deep("[", "1", "]")),
+            format!("{{{{ {} }}}}", deep("{1: ", "1", "}")),
+            format!("{{{{ {} }}}}", deep("not ", "1", "")),
+            format!("{{{{ {} }}}}", deep("- ", "1", "")),
+            format!("{{{{ {} }}}}", deep("1 + ", "1", "")),
+            format!("{{{{ {} }}}}", deep("", "a", " | upper")),
+            format!("{{{{ {} }}}}", deep("", "a", ".b")),
+            format!("{{{{ {} }}}}", deep("1 if 1 else ", "1", "")),
+            deep("{% if a %}", "", "{% endif %}"),
+            deep("{% for a in b %}", "", "{% endfor %}"),
+            format!("{{% if a %}}{}{{% endif %}}", deep("{% elif a %}", "", "")),
+        ] {
+            assert!(Compiled::new(&jinja, None, Options::default()).is_err(), "{}", &jinja[..40]);
+        }
+        let grown =
+            "{% set n = namespace(x=[]) %}{% for i in range(200000) %}{% set n.x = [n.x] %}{% endfor %}";
+        assert_eq!(render(&format!("{grown}done"), "{}").unwrap(), ["done"]);
+        assert_eq!(message(&format!("{grown}{{{{ n.x }}}}")), "nested too deep to print");
+        assert_eq!(message("{% set x = [] %}{{ x.append([x]) }}"), "a list or dictionary can't hold itself");
+    }
+
+    #[test]
+    fn a_row_is_the_same_for_every_rendering() {
+        let serde_json::Value::Object(row) = serde_json::json!({"xs": [1, [2]], "d": {"a": [3]}}) else {
+            panic!()
+        };
+        let (fields, jinja) =
+            (Fields::of(&row), "{{ xs[1].append(9) or '' }}{{ d.pop('a') }}{{ xs }}{{ d }}");
+        let compiled = Compiled::new(jinja, None, Options::default()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(compiled.render(&fields, 0).unwrap(), ["[3][1, [2, 9]]{}"]);
+        }
+    }
+
+    #[test]
+    fn chance_depends_on_the_seed_alone() {
+        let jinja = "{{ xs | choice }}{{ xs | random }}{{ ['a', 'b'] | choice }}{{ answer_choices[0] }}";
+        let compiled = Compiled::new(jinja, Some("{{ xs | choice }}"), Options::default()).unwrap();
+        let serde_json::Value::Object(row) = serde_json::json!({"xs": "abcdefghijklmnopqrstuvwxyz"}) else {
+            panic!()
+        };
+        let fields = Fields::of(&row);
+        let of = |seed: u64| compiled.render(&fields, seed).unwrap();
+        assert_eq!(of(7), of(7));
+        assert!((0..9).any(|seed| of(seed) != of(7)));
+        let mut asked = Vec::new();
+        let drawn = compiled.render_with(&fields, &mut |n| {
+            asked.push(n);
+            asked.len() - 1
+        });
+        // Constants first, then the answer choices, then the rest.
+        assert_eq!((asked, drawn.unwrap()), (vec![2, 26, 26, 26], vec!["cdab".to_owned()]));
+    }
+
+    #[test]
+    fn names_are_told_apart_by_who_needs_them() {
+        let jinja = "{% set a = b %}{{ a }}{{ c | default('x') }}{% if d is defined %}{{ d.e }}{% endif %}\
+                     {% for f in g %}{{ f }}{{ loop.index }}{% endfor %}{{ range(h) }}{{ answer_choices[i] }}";
+        let compiled = Compiled::new(jinja, Some("{{ k }}"), Options::default()).unwrap();
+        let names = |names: &BTreeSet<String>| names.iter().cloned().collect::<String>();
+        assert_eq!(names(compiled.variables()), "bcdghik");
+        assert_eq!(names(compiled.required()), "bghik");
+    }
+
+    #[test]
+    fn faults_name_the_place_in_the_text_as_written() {
+        let fault = |jinja: &str| {
+            let fault = Compiled::new(jinja, None, Options { truncate: true })
+                .and_then(|compiled| compiled.render(&Fields::of(&serde_json::Map::new()), 0));
+            let Fault { message, line, span } = fault.unwrap_err();
+            format!("{message} @ {} {}", line.unwrap_or(0), span.map_or("", |span| &jinja[span]))
+        };
+        let jinja = [
+            "{{ a }} {{ b.c.d }}",
+            "{{ a.b[0] }}{{ c[0].d }}",
+            "{{ a }}\r\n{{ 1 + 'x'}}",
+            "{{ a }}{% if %}",
+            "{{ a | uper }}",
+            "{{ rnge(3) }}",
+        ];
+        let said: Vec<String> = jinja.into_iter().map(fault).collect();
+        insta::assert_snapshot!(said.join("\n"), @r"
+        `b` is undefined @ 1 b.c
+        `a` is undefined @ 1 a.b
+        unsupported operand type(s) for +: 'int' and 'str' @ 2 1 + 'x'
+        no valid Jinja: unexpected end of block @ 1 %}
+        unknown filter `uper`; did you mean `upper`? @ 1 uper
+        unknown function `rnge`; did you mean `range`? @ 1 rnge
+        ");
     }
 }

@@ -206,7 +206,6 @@ fn targets(old: &Instructions<'_>, iterate: u32) -> u32 {
     (iterate + 1..).take_while(|at| is_target(*at)).map(|_| 1).sum()
 }
 
-#[allow(clippy::too_many_lines, reason = "a table of instructions")]
 fn translated(old: &Instructions<'_>, code: &mut Code) -> Instructions<'static> {
     use minijinja::machinery::Instruction as I;
     let loops = setting_loops(old);

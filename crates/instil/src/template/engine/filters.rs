@@ -10,6 +10,9 @@ use minijinja::{Environment, State, Value};
 use super::values::Outcome;
 pub(super) use lists::tuples;
 
+/// The filters of Jinja2 that no template of PromptSource's uses and that aren't here.
+pub(super) const LACKING: [&str; 4] = ["pprint", "urlize", "wordwrap", "xmlattr"];
+
 /// A filter: what it is applied to comes first.
 type Filter = fn(&mut State<'_, '_>, &[Value]) -> Outcome;
 

@@ -57,7 +57,7 @@ impl Object for Method {
 pub(super) fn attribute(value: &Value, name: &Value) -> Outcome {
     let known = name.as_str().unwrap_or_default();
     let is_own = match shape(value) {
-        Shape::Undefined => return Err(undefined(&format!(".{known}"))),
+        Shape::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
         Shape::Dict(_) => OF_DICTS.contains(&known),
         Shape::List(_) => OF_LISTS.contains(&known) || matches!(known, "clear" | "copy" | "pop"),
         Shape::Str(_) | Shape::Tuple(_) | Shape::Range(_) => matches!(known, "count" | "index"),
@@ -334,7 +334,6 @@ fn part<'a>(whole: &'a str, start: Option<&Value>, stop: Option<&Value>) -> Resu
     Ok((&whole[byte(start)..byte(stop.max(start))], start))
 }
 
-#[allow(clippy::too_many_lines, reason = "a table of methods")]
 fn of_string(own: &str, name: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
     let all_of = |test: fn(char) -> bool| {
         let [] = bind(name, arguments, [])?;

@@ -238,7 +238,9 @@ impl Names {
                 self.optional(choice.false_expr.as_ref());
             }
             E::Filter(filter) => {
-                if !filters::is_known(filter.name) {
+                if filters::LACKING.contains(&filter.name) {
+                    self.fault(format!("Jinja2's filter `{}` isn't supported", filter.name), filter.span());
+                } else if !filters::is_known(filter.name) {
                     self.fault(unknown("filter", filter.name, filters::names()), filter.span());
                 }
                 if let (Some(value), "default" | "d") = (&filter.expr, filter.name) {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use minijinja::value::Tuple;
-use minijinja::{Environment, Error, State, Value};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::python::{self, equal, undefined};
 use super::row::chosen;
@@ -105,7 +105,7 @@ pub(super) fn item(value: &Value, key: &Value) -> Outcome {
             .and_then(|at| text.chars().nth(at))
             .map(|c| Value::from(c.to_string())),
         Shape::Range(range) => index(range.len()).and_then(|at| range.nth(at)),
-        Shape::Undefined => return Err(undefined("[]")),
+        Shape::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
         Shape::Other => value.get_item(key).ok(),
         _ => None,
     };
@@ -121,7 +121,7 @@ pub(super) fn place(index: i128, len: usize) -> Option<usize> {
 /// `value[start:stop:step]`.
 fn slice(value: &Value, start: &Value, stop: &Value, step: &Value) -> Outcome {
     if value.is_undefined() {
-        return Err(undefined("[:]"));
+        return Err(Error::from(ErrorKind::UndefinedError));
     }
     let bound = |bound: &Value| match shape(bound) {
         Shape::None => Ok(None),
@@ -209,7 +209,6 @@ enum Pair {
     Floats(f64, f64),
 }
 
-#[allow(clippy::cast_precision_loss, reason = "as Python converts")]
 fn numbers(a: &Value, b: &Value) -> Option<Pair> {
     enum Number {
         Int(i128),
@@ -301,7 +300,6 @@ fn times(a: &Value, b: &Value) -> Outcome {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "as Python converts")]
 fn divide(a: &Value, b: &Value) -> Outcome {
     let (dividend, divisor) = match numbers(a, b) {
         Some(Pair::Ints(a, b)) => (a as f64, b as f64),
@@ -362,7 +360,6 @@ fn remainder(a: &Value, b: &Value) -> Outcome {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "as Python converts")]
 fn power(a: &Value, b: &Value) -> Outcome {
     let (base, exponent) = match numbers(a, b) {
         Some(Pair::Ints(a, b)) if b >= 0 => {

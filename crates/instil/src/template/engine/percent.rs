@@ -42,7 +42,6 @@ pub(super) fn format(text: &str, arguments: &[Value]) -> Result<String, Error> {
                         Value::from(text)
                     }
                     (b'd' | b'i' | b'u', Shape::Bool(yes)) => Value::from(i64::from(yes)),
-                    #[allow(clippy::cast_possible_truncation, reason = "checked")]
                     (b'd' | b'i' | b'u', Shape::Float(number)) if number.abs() < 1e18 => {
                         Value::from(number.trunc() as i64)
                     }

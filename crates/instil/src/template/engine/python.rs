@@ -215,7 +215,6 @@ fn int_against_float(int: i128, float: f64) -> Option<Ordering> {
         return Some(Ordering::Greater);
     }
     let whole = float.floor();
-    #[allow(clippy::cast_possible_truncation, reason = "checked above")]
     let order = int.cmp(&(whole as i128));
     Some(if order == Ordering::Equal && float > whole { Ordering::Less } else { order })
 }
@@ -268,4 +267,81 @@ fn order_at(sign: &str, a: &Value, b: &Value, depth: usize) -> Result<Option<Ord
 /// The error of an operation on what isn't there.
 pub(super) fn undefined(what: &str) -> Error {
     Error::new(minijinja::ErrorKind::UndefinedError, format!("`{what}` of an undefined value"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_written_as_python_writes_them() {
+        // The right side is what Python 3.11 prints of the left.
+        for (number, expected) in [
+            ("0.0", "0.0"),
+            ("-0.0", "-0.0"),
+            ("1.0", "1.0"),
+            ("-1.5", "-1.5"),
+            ("0.1", "0.1"),
+            ("1e-4", "0.0001"),
+            ("0.0001", "0.0001"),
+            ("0.00001", "1e-05"),
+            ("1e15", "1000000000000000.0"),
+            ("1e16", "1e+16"),
+            ("123456789012345680.0", "1.2345678901234568e+17"),
+            ("1e22", "1e+22"),
+            ("1e100", "1e+100"),
+            ("1.7976931348623157e308", "1.7976931348623157e+308"),
+            ("5e-324", "5e-324"),
+            ("0.30000000000000004", "0.30000000000000004"),
+            ("2.5e-5", "2.5e-05"),
+            ("999999999999999.9", "999999999999999.9"),
+            ("9999999999999998.0", "9999999999999998.0"),
+            ("1234567.0", "1234567.0"),
+            ("3.14", "3.14"),
+            ("inf", "inf"),
+            ("-inf", "-inf"),
+            ("nan", "nan"),
+        ] {
+            let mut written = String::new();
+            float_to(&mut written, number.parse().unwrap()).unwrap();
+            assert_eq!(written, expected);
+        }
+    }
+
+    #[test]
+    fn strings_are_quoted_as_python_quotes_them() {
+        for (text, expected) in [
+            ("", "''"),
+            ("a", "'a'"),
+            ("it's", "\"it's\""),
+            ("say \"x\"", "'say \"x\"'"),
+            ("both ' and \"", "'both \\' and \"'"),
+            ("\\", "'\\\\'"),
+            ("\u{a}\u{d}\u{9}", "'\\n\\r\\t'"),
+            ("\u{0}\u{7}\u{1f}\u{7f}", "'\\x00\\x07\\x1f\\x7f'"),
+            ("\u{80}\u{9f}\u{a0}\u{ad}\u{ff}", "'\\x80\\x9f\\xa0\\xad\u{ff}'"),
+            ("\u{e9}\u{65e5}\u{f1}", "'\u{e9}\u{65e5}\u{f1}'"),
+            ("\u{301}", "'\u{301}'"),
+            ("a\u{301}", "'a\u{301}'"),
+            ("\u{200b}\u{200d}\u{2028}\u{2029}\u{feff}", "'\\u200b\\u200d\\u2028\\u2029\\ufeff'"),
+            ("\u{1f600}\u{e0001}\u{10ffff}", "'\u{1f600}\\U000e0001\\U0010ffff'"),
+            ("\u{378}\u{e000}", "'\\u0378\\ue000'"),
+            ("\u{3000}\u{2003} ", "'\\u3000\\u2003 '"),
+            ("\u{600}\u{6dd}", "'\\u0600\\u06dd'"),
+        ] {
+            let mut quoted = String::new();
+            quote_to(&mut quoted, text).unwrap();
+            assert_eq!(quoted, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_and_floats_compare_without_rounding() {
+        let large = Value::from((1_i64 << 53) + 1);
+        assert!(!equal(&large, &Value::from(9_007_199_254_740_992.0)));
+        assert_eq!(order("<", &Value::from(9_007_199_254_740_992.0), &large).unwrap(), Some(Ordering::Less));
+        assert!(equal(&Value::from(true), &Value::from(1.0)));
+        assert_eq!(order("<", &Value::from(f64::NAN), &large).unwrap(), None);
+        assert!(order("<", &Value::from("a"), &large).is_err());
+    }
 }

@@ -52,14 +52,6 @@ impl Draws {
             },
         }
     }
-
-    /// The draws of the next rendering, which goes on where this one ended.
-    pub(super) fn take(&mut self) -> Self {
-        match self {
-            Self::Seeded(seed, count) => Self::Seeded(*seed, *count),
-            Self::Given(given, taken, missing) => Self::Given(std::mem::take(given), *taken, *missing),
-        }
-    }
 }
 
 /// The names of one rendering.

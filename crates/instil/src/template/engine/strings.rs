@@ -33,6 +33,7 @@ fn titled(c: char) -> String {
         'Ǉ'..='ǉ' => "ǈ".to_owned(),
         'Ǌ'..='ǌ' => "ǋ".to_owned(),
         'Ǳ'..='ǳ' => "ǲ".to_owned(),
+        'ŉ' => "ʼN".to_owned(),
         _ => {
             let mut upper = c.to_uppercase();
             let mut titled: String = upper.next().into_iter().collect();
@@ -185,7 +186,7 @@ pub(super) fn split<'a>(
             let mut rest = whole.trim_start_matches(is_space);
             while !rest.is_empty() {
                 if parts.len() == most {
-                    parts.push(rest.trim_end_matches(is_space));
+                    parts.push(rest);
                     break;
                 }
                 let end = rest.find(is_space).unwrap_or(rest.len());
@@ -199,7 +200,7 @@ pub(super) fn split<'a>(
             let mut rest = whole.trim_end_matches(is_space);
             while !rest.is_empty() {
                 if parts.len() == most {
-                    parts.push(rest.trim_start_matches(is_space));
+                    parts.push(rest);
                     break;
                 }
                 let start = rest
@@ -214,4 +215,47 @@ pub(super) fn split<'a>(
             parts
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_where_python_ends_them() {
+        assert_eq!(lines("a\r\nb\n\nc\u{85}d\u{1c}e\u{2028}f", false), ["a", "b", "", "c", "d", "e", "f"]);
+        assert_eq!(lines("a\r\nb\r", true), ["a\r\n", "b\r"]);
+        assert!(lines("", false).is_empty());
+    }
+
+    #[test]
+    fn splits_are_python_s() {
+        let of = |text, separator, count, right| split(text, separator, count, right).unwrap();
+        assert_eq!(of(" a  b c ", None, -1, false), ["a", "b", "c"]);
+        assert_eq!(of(" a  b c ", None, 1, false), ["a", "b c "]);
+        assert_eq!(of(" a  b c ", None, 1, true), [" a  b", "c"]);
+        assert_eq!(of("a,b,c", Some(","), 1, true), ["a,b", "c"]);
+        assert_eq!(of("", Some(","), -1, false), [""]);
+        assert!(of("  ", None, -1, false).is_empty());
+        assert!(split("a", Some(""), -1, false).is_err());
+    }
+
+    #[test]
+    fn titles_are_python_s() {
+        for (text, capital, titled) in [
+            ("they're BILL's x1y", "They're bill's x1y", "They'Re Bill'S X1Y"),
+            ("\u{fb01}x \u{df}a", "Fix \u{df}a", "Fix Ssa"),
+            ("\u{1c6}a", "\u{1c5}a", "\u{1c5}a"),
+            ("", "", ""),
+        ] {
+            assert_eq!((capitalize(text).as_str(), title(text).as_str()), (capital, titled));
+        }
+    }
+
+    #[test]
+    fn padding_in_the_middle_leans_as_python_s() {
+        assert_eq!(pad("ab", 5, '.', Side::Both).unwrap(), "..ab.");
+        assert_eq!(pad("a", 4, '.', Side::Both).unwrap(), ".a..");
+        assert!(pad("a", i64::MAX, '.', Side::Left).is_err());
+    }
 }

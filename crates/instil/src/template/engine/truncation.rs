@@ -43,11 +43,9 @@ impl Rewritten {
             }
             at += 1;
         }
-        if original.contains('+') || original.contains("\\\n") || original.contains("\\\r") {
-            edits.extend(foreign_syntax(original));
-            // Of two at one place the longer one counts: the line end after a backslash.
-            edits.sort_by_key(|(range, _)| (range.start, usize::MAX - range.end));
-        }
+        edits.extend(foreign_syntax(original));
+        // Of two at one place the longer one counts: the line end after a backslash.
+        edits.sort_by_key(|(range, _)| (range.start, usize::MAX - range.end));
         let mut text = String::with_capacity(original.len() + edits.len() * CUT.len());
         let mut marks = Vec::with_capacity(2 * edits.len());
         let mut rest = 0;
@@ -87,15 +85,32 @@ impl Rewritten {
     }
 }
 
-/// Signs before operands, which minijinja doesn't read and which change nothing, and line ends that a
-/// backslash takes out of a string.
+/// Signs before operands, which minijinja doesn't read and which change nothing; line ends that a backslash
+/// takes out of a string; and tuples without parentheses in `{{ a, b }}` and `{% for x in a, b %}`.
 fn foreign_syntax(original: &str) -> Vec<(Range<usize>, &'static str)> {
     let mut edits = Vec::new();
     let mut after_operand = false;
+    // Where a tuple may have begun, how many brackets are open since, and whether there was a comma.
+    let (mut begin, mut depth, mut comma) = (None, 0_usize, false);
+    let mut in_for = false;
     for token in tokenize(original, false, SyntaxConfig::default()) {
         let Ok((token, span)) = token else { break };
         let (start, end) = (span.start_offset as usize, span.end_offset as usize);
         match &token {
+            Token::VariableStart => (begin, depth, comma) = (Some(end), 0, false),
+            Token::BlockStart => (begin, in_for) = (None, false),
+            Token::Ident("for") if begin.is_none() => in_for = true,
+            Token::Ident("in") if in_for && begin.is_none() => (begin, depth, comma) = (Some(end), 0, false),
+            Token::ParenOpen | Token::BracketOpen | Token::BraceOpen => depth += 1,
+            Token::ParenClose | Token::BracketClose | Token::BraceClose => depth = depth.saturating_sub(1),
+            Token::Comma if depth == 0 => comma = true,
+            Token::VariableEnd | Token::BlockEnd => {
+                close(begin.take().filter(|_| comma), start, &mut edits);
+            }
+            Token::Ident("if" | "recursive") if in_for && depth == 0 => {
+                close(begin.take().filter(|_| comma), start, &mut edits);
+                in_for = false;
+            }
             Token::Plus if !after_operand => edits.push((start..end, " ")),
             Token::Str(_) | Token::String(_) => {
                 let literal = original.get(start..end).unwrap_or_default();
@@ -134,6 +149,14 @@ fn foreign_syntax(original: &str) -> Vec<(Range<usize>, &'static str)> {
     edits
 }
 
+/// Puts parentheses around a tuple that has none.
+fn close(begin: Option<usize>, end: usize, edits: &mut Vec<(Range<usize>, &'static str)>) {
+    if let Some(begin) = begin {
+        edits.push((begin..begin, "("));
+        edits.push((end..end, ")"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,11 +176,14 @@ mod tests {
 
     #[test]
     fn what_minijinja_does_not_read_is_written_otherwise() {
+        let tuples = Rewritten::of("{{ a, [b, c] }}{{ f(a, b) }}{% for x in 1, 2 if x %}{% endfor %}", true);
+        let cut = "{{( a, [b, c]  | string | truncate(2048) )}}{{ f(a, b)  | string | truncate(2048) }}";
+        assert_eq!(tuples.text, [cut, "{% for x in( 1, 2 )if x %}{% endfor %}"].concat());
         let rewritten = Rewritten::of("{{ +a + +1 }}+{{ 'x\\\ny\\\\' }}\n{{ c }}", false);
         assert_eq!(rewritten.text, "{{  a +  1 }}+{{ 'xy\\\\' }}\n{{ c }}");
         let at = rewritten.text.find("c }").unwrap();
         let original = rewritten.original(&(at..at + 1));
-        assert_eq!((rewritten.line(original.start), original), (3, 31..32));
+        assert_eq!((rewritten.line(original.start), original), (3, 32..33));
     }
 
     #[test]

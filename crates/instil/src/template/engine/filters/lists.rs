@@ -12,7 +12,7 @@ use super::super::row::draw;
 use super::super::values::{Dict, List, Once, Outcome, Shape, items, length, shape, type_of, wrong};
 use super::Filter;
 
-pub(super) const FILTERS: [(&str, Filter); 26] = [
+pub(super) const FILTERS: [(&str, Filter); 25] = [
     ("attr", attribute),
     ("batch", batch),
     ("choice", choice),
@@ -38,7 +38,6 @@ pub(super) const FILTERS: [(&str, Filter); 26] = [
     ("sort", sort),
     ("sum", sum),
     ("unique", unique),
-    ("xmlattr", |_, _| Err(wrong("Jinja2's filter `xmlattr` isn't supported"))),
 ];
 
 /// The attribute of an item that a name with dots means: `a.b.0`.
@@ -265,6 +264,9 @@ fn unique(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
 fn sum(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
     let [value, attribute, start] = bind("sum", arguments, ["iterable", "attribute", "start"])?;
     let mut total = start.unwrap_or_else(|| Value::from(0));
+    if total.as_str().is_some() {
+        return Err(wrong("sum() can't sum strings"));
+    }
     for item in items(&needed("sum", "iterable", value)?)? {
         let item = match attribute.as_ref().filter(|name| !name.is_none()) {
             Some(name) => attribute_of(&item, name)?,

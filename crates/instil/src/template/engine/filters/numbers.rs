@@ -81,7 +81,6 @@ fn parse_float(text: &str) -> Option<f64> {
 }
 
 fn truncated(number: f64) -> Option<i128> {
-    #[allow(clippy::cast_possible_truncation, reason = "checked")]
     (number.is_finite() && number.abs() < 1.7e38).then_some(number.trunc() as i128)
 }
 
@@ -106,7 +105,6 @@ fn to_int(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "as Python converts")]
 fn to_float(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
     let [value, default] = bind("float", arguments, ["value", "default"])?;
     let value = needed("float", "value", value)?;
@@ -129,7 +127,6 @@ fn round(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
     let number = match shape(&value) {
         Shape::Float(number) => number,
         Shape::Bool(_) | Shape::Int(_) if method == "common" => return round_int(&value, precision),
-        #[allow(clippy::cast_precision_loss, reason = "as Python converts")]
         Shape::Int(number) => number as f64,
         Shape::Bool(yes) => f64::from(u8::from(yes)),
         _ => return Err(wrong(format!("type {} doesn't define __round__ method", type_of(&value)))),

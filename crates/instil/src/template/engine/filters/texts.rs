@@ -13,7 +13,7 @@ use super::Filter;
 use super::lists::attribute_of;
 use super::numbers::float_text;
 
-pub(super) const FILTERS: [(&str, Filter); 23] = [
+pub(super) const FILTERS: [(&str, Filter); 22] = [
     ("capitalize", capitalize),
     ("center", center),
     ("e", escape),
@@ -36,7 +36,6 @@ pub(super) const FILTERS: [(&str, Filter); 23] = [
     ("upper", upper),
     ("urlencode", url_encode),
     ("wordcount", word_count),
-    ("wordwrap", word_wrap),
 ];
 
 /// `str` of what a filter without arguments is applied to.
@@ -182,7 +181,6 @@ fn escape(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
 }
 
 fn striptags(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
-    #[allow(clippy::expect_used, reason = "a constant")]
     static TAG: LazyLock<Regex> =
         LazyLock::new(|| Regex::new("(?s)<!--.*?-->|<.*?>").expect("the expression is constant"));
     let text = alone("striptags", arguments)?;
@@ -191,7 +189,6 @@ fn striptags(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
 }
 
 fn word_count(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
-    #[allow(clippy::expect_used, reason = "a constant")]
     static WORD: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"[\p{L}\p{N}_]+").expect("the expression is constant"));
     Ok(Value::from(WORD.find_iter(&alone("wordcount", arguments)?).count()))
@@ -241,7 +238,6 @@ fn indent(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
     Ok(Value::from(indented))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "as Python converts")]
 fn file_size(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
     let [value, binary] = bind("filesizeformat", arguments, ["value", "binary"])?;
     let value = needed("filesizeformat", "value", value)?;
@@ -266,10 +262,6 @@ fn file_size(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
         (size, prefix) = (size / base, Some(next));
     }
     Ok(Value::from(format!("{size:.1} {}{unit}", prefix.unwrap_or('Y'))))
-}
-
-fn word_wrap(_: &mut State<'_, '_>, _: &[Value]) -> Outcome {
-    Err(wrong("Jinja2's filter `wordwrap` isn't supported"))
 }
 
 fn to_json(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
