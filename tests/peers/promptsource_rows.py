@@ -124,7 +124,8 @@ class Shape:
         if "list" in saw and saw["list"] >= saw.get("str", 0):
             return "list"
         if self.indices:
-            return "digits" if any(isinstance(value, str) for value in self.consts.values()) else "int"
+            texts = "str" in saw or any(isinstance(value, str) for value in self.consts.values())
+            return "digits" if texts else "int"
         if self.group:
             return "linked"
         if any(value not in ("", None) for value in self.consts.values()):
@@ -465,7 +466,7 @@ class Reader:
                         if hasattr(one, "length_of"):
                             one.length_of.needs(int(constant) + 1)
                         elif isinstance(constant, int):
-                            for near in (constant - 1, constant, constant + 1):
+                            for near in (constant - 1, constant, constant + 1, constant + 9):
                                 one.constant(near)
                         else:
                             for near in (constant - 0.25, constant, constant + 0.25):
@@ -486,8 +487,9 @@ class Reader:
                 one.vote("list")
             else:
                 one.consts.update(other.consts)
-                if "int" in other.seen:
-                    one.vote("int")
+                for kind in ("int", "str"):
+                    if kind in other.seen:
+                        one.vote(kind)
 
     def value_mul(self, node):
         for side in (node.left, node.right):
@@ -505,7 +507,12 @@ class Reader:
                 shape.vote("int")
         return Shape().vote("int")
 
-    value_neg = value_sub_ = lambda self, node: (self.value(node.node), Shape().vote("int"))[1]
+    def value_neg(self, node):
+        self.value(node.node)
+        shape = Shape().vote("int")
+        if isinstance(node.node, nodes.Const):
+            shape.constant(-node.node.value)
+        return shape
 
     def value_add(self, node):
         left, right = self.value(node.left), self.value(node.right)
@@ -722,26 +729,35 @@ class Trial:
     """Renders a dataset's templates quickly: each compiled once, and watched while it writes."""
 
     def __init__(self, module, templates):
-        self.escape, self.templates = module.Template._escape_pipe, templates
+        self.module, self.templates = module, templates
         self.compiled, self.goals = [], set()
         for index, template in enumerate(templates):
-            expression = template.get_answer_choices_expr()
-            choices = module.env.from_string(expression) if expression is not None else None
-            # The Python that jinja2 makes of a template: a generator, which yields what is written, piece by
-            # piece. A line with a yield is a place of the template that some row ought to reach.
-            source = module.env.compile(template.jinja, raw=True)
-            code = compile(source, template.name, "exec")
-            self.compiled.append((Template.from_code(module.env, code, module.env.make_globals(None)), choices))
-            places = [at for at, line in enumerate(source.split("\n"), 1) if line.lstrip().startswith("yield ")]
-            self.goals.update((index, at) for at in ["renders", "full", *places])
+            # Jinja2 folds what is constant while it compiles, and `choice` of constants draws then. A template
+            # that does this must be compiled for each row.
+            with Draws(template, {}) as draws:
+                compiled = self.compile(template)
+            self.compiled.append(None if draws.drawn else compiled)
+            self.goals.update((index, at) for at in ["renders", "full", *compiled[2]])
+
+    def compile(self, template):
+        """What renders the text, what renders the choices, and the places where the first of them writes."""
+        env = self.module.env
+        # The Python that jinja2 makes of a template is a generator, which yields what is written, piece by
+        # piece. A line with a yield is a place of the template that some row ought to reach.
+        source = env.compile(template.jinja, raw=True)
+        code = compile(source, template.name, "exec")
+        places = [at for at, line in enumerate(source.split("\n"), 1) if line.lstrip().startswith("yield ")]
+        expression = template.get_answer_choices_expr()
+        choices = env.from_string(expression) if expression is not None else None
+        return Template.from_code(env, code, env.make_globals(None)), choices, places
 
     def reached(self, index, row):
         """The goals of template `index` that the row reaches: "renders", "full" (two parts), lines that write."""
-        template, choices = self.compiled[index]
         reached, text = set(), []
         with Draws(self.templates[index], row):
+            template, choices, _ = self.compiled[index] or self.compile(self.templates[index])
             try:
-                fields = self.escape(copy.deepcopy(row))
+                fields = self.module.Template._escape_pipe(copy.deepcopy(row))
                 given = choices and [one.strip() for one in choices.render(**fields).split("|||")]
                 writer = template.root_render_func(template.new_context({**fields, "answer_choices": given}))
                 for piece in writer:
