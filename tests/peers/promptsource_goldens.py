@@ -182,14 +182,19 @@ them anew and compares the bytes. Made with {versions}.
 
 - `own.yaml`: our templates, in PromptSource's published form, written for this test. `own-rows.json`: the rows
   that they are rendered on (`of`: template to names of rows; `usual`: the names for all other templates).
-- `own.jsonl`: a line a rendering: `template`, `row`, `truncate`, `draws` (the indices that `choice` and `random`
-  drew, in order), and `parts` or `error` (`Type: message`, as Python words it).
+- `own.jsonl`: a line a rendering: `template`, `row` (the fields that the template speaks of), `truncate`, `draws`
+  (the indices that `choice` and `random` drew, in order), and `parts` or `error` (`Type: message`, as Python words
+  it). Jinja2 evaluates what is constant while it compiles, so a `choice` of constants draws once, before all others,
+  even in a loop or in a branch not taken; the template is compiled before its answer choices.
 - `corpus-rows.jsonl.gz`: made-up rows for every dataset of PromptSource's templates, shaped by what the templates
   do with their fields. Texts are out of the word lists of `tests/peers/promptsource_rows.py`; the only strings
   that come from the templates are the labels and marks that these compare fields with or look up.
 - `corpus.jsonl.gz`: a line a rendering of PromptSource's own templates (commit 7dab96a of its repository) on those
   rows: `dataset`, `template`, `row` (index), `truncate`, `draws`, and `error` or `hashes`, the first 16 hex digits
   of BLAKE3 of each part. The templates and what they render to are not here.
+
+A place of a template that writes something, in the table, is a `yield` in the Python that Jinja2 makes of it; it
+counts as reached if a rendering without an error passes it.
 
 {counts}
 """
@@ -201,7 +206,7 @@ def versions():
 
 
 def make(package, templates, out):
-    """The three files that are made, into the folder `out`; gives the statistics. Our own templates are read from GOLDENS."""
+    """The three files that are made, into the folder `out`; gives the statistics. Our own templates lie in GOLDENS."""
     module = load_package(package, templates)
     out.mkdir(parents=True, exist_ok=True)
     counts = describe(*corpus(module, out))

@@ -6,7 +6,7 @@ joined - a list; asked for an attribute - a mapping; compared with constants - o
 (`Reader`). Rows are made of that (`Maker`), rendered, and where templates raise or stay empty other kinds
 of values are tried (`mend`) and more rows are drawn (`cover`). All of it is a function of the dataset's key.
 
-All text is out of the word lists below.
+All text is out of the word lists below, but for the constants that templates compare fields with or look up.
 """
 
 import copy
