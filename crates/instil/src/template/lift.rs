@@ -23,6 +23,8 @@ mod knowledge;
 mod matching;
 mod pattern;
 mod solving;
+#[cfg(test)]
+mod tests;
 
 /// Ways through a pattern beyond which no more are looked at.
 const WAYS: usize = 256;
@@ -168,6 +170,18 @@ impl Lifter {
         Ok(Self { pattern, compiled, options, variables })
     }
 
+    /// Takes from the other templates of the dataset which fields are whole numbers, so that such a field
+    /// comes out as one where this template only shows it.
+    #[must_use]
+    pub fn beside<'t>(mut self, others: impl IntoIterator<Item = &'t Template>) -> Self {
+        for other in others {
+            if let Ok(pattern) = pattern::compile(&other.jinja, other.answer_choices.as_deref()) {
+                self.pattern.integers.extend(pattern.integers);
+            }
+        }
+        self
+    }
+
     /// The row that renders to this prompt and completion. Blanks around either make no difference, since
     /// rendering strips them.
     ///
@@ -193,7 +207,7 @@ impl Lifter {
             return Err(LiftFault::TooHard { why: "there are too many ways to read the text".to_owned() });
         }
         match lifted.as_slice() {
-            [] if ways == 0 => {
+            [] if ways == 0 && contradiction.is_none() => {
                 let Furthest { at, expected } = furthest;
                 let behind = at > text.parted;
                 let at = if behind { at - text.parted - 1 } else { at };
@@ -228,7 +242,15 @@ impl Lifter {
     }
 
     /// Goes every way through the pattern and keeps the rows that render to the text.
-    fn read(&self, text: &Text, filled: bool, unseen: usize, prompt: &str, completion: &str, found: &mut Found) {
+    fn read(
+        &self,
+        text: &Text,
+        filled: bool,
+        unseen: usize,
+        prompt: &str,
+        completion: &str,
+        found: &mut Found,
+    ) {
         let mut matcher = Matcher::new(&self.pattern, text, filled, unseen);
         let ways = found.ways;
         let gone = matcher.each(self.pattern.start, 0, 0, &mut |events| {
@@ -256,6 +278,9 @@ impl Lifter {
             found.ways - ways < WAYS
         });
         found.gave_up |= !matches!(gone, Ok(true));
+        if let Some(slot) = matcher.contradicted {
+            found.contradiction.get_or_insert_with(|| self.pattern.slots[slot].shows.describe());
+        }
         found.furthest = matcher.furthest;
     }
 

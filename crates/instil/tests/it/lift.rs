@@ -1,4 +1,7 @@
 //! Lifting the rendered P3 pairs of `../shared`, template by template.
+//!
+//! `LIFT_ONLY=wiki` reads only the files whose name holds it; `LIFT_SHOW=2` prints the rows of the first two
+//! pairs of each template.
 
 #![allow(clippy::print_stdout, reason = "the table is what the test is for")]
 
@@ -56,6 +59,7 @@ fn survey(nth: usize) -> Option<BTreeMap<(String, String), Tally>> {
         return None;
     }
     let only = std::env::var("LIFT_ONLY").unwrap_or_default();
+    let show: usize = std::env::var("LIFT_SHOW").map_or(0, |n| n.parse().unwrap());
     let mut files: Vec<_> = std::fs::read_dir(samples)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -84,7 +88,8 @@ fn survey(nth: usize) -> Option<BTreeMap<(String, String), Tally>> {
             });
             let lifter = lifters.entry(key.clone()).or_insert_with(|| {
                 let template: &Template = collection.template(&key.0, &key.1).unwrap();
-                Lifter::new(template, Options { truncate: true }).map_err(|e| e.to_string())
+                let lifter = Lifter::new(template, Options { truncate: true }).map_err(|e| e.to_string());
+                lifter.map(|lifter| lifter.beside(collection.dataset(&key.0).unwrap()))
             });
             let (prompt, completion) = (word("prompt"), word("completion"));
             let completion = completion.strip_suffix("<|endoftext|>").unwrap();
@@ -92,7 +97,12 @@ fn survey(nth: usize) -> Option<BTreeMap<(String, String), Tally>> {
             tally.pairs += 1;
             let begun = Instant::now();
             let said = match lifter {
-                Ok(lifter) => match lifter.lift(&prompt, completion) {
+                Ok(lifter) => match lifter.lift(&prompt, completion).inspect(|lifted| {
+                    if tally.pairs <= show {
+                        println!("{}", serde_json::to_string(&lifted.row).unwrap());
+                        println!("   {:?} {:?} {:?}", lifted.assumed, lifted.losses, lifted.truncated);
+                    }
+                }) {
                     Ok(lifted) if lifted.losses.is_empty() => {
                         tally.whole += 1;
                         None
@@ -177,11 +187,11 @@ fn assert_share(nth: usize, at_least: f64) {
 
 #[test]
 fn a_tenth_of_the_p3_samples_lifts_as_far_as_it_did() {
-    assert_share(10, 0.0);
+    assert_share(10, 0.85);
 }
 
 #[test]
 #[ignore = "all 50,585 pairs; a tenth is always run"]
 fn the_p3_samples_lift_as_far_as_they_did() {
-    assert_share(1, 0.0);
+    assert_share(1, 0.855);
 }

@@ -94,7 +94,9 @@ impl E {
                     && b.is_none_or(|b| b < 0)
                     && stop.is_none_or(|stop| stop < 0) =>
             {
-                let sum = |a: Option<i64>, b: Option<i64>| Some(a.unwrap_or(0) + b.unwrap_or(0)).filter(|n| *n != 0);
+                let sum = |a: Option<i64>, b: Option<i64>| {
+                    Some(a.unwrap_or(0) + b.unwrap_or(0)).filter(|n| *n != 0)
+                };
                 E::Slice(of, sum(a, start), sum(b, stop))
             }
             of => E::Slice(Box::new(of), start, stop),

@@ -305,6 +305,16 @@ impl Known {
         }
     }
 
+    /// The end of a text, from this character on.
+    pub(super) fn tail(&self) -> Option<(usize, &str)> {
+        match self {
+            Known::Pieces { tail: Some((from, Leaf { value: Json::String(tail), .. })), .. } => {
+                Some((*from, tail))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether something is known that makes it true in a condition, or false.
     pub(super) fn truth(&self) -> Option<bool> {
         match self {
@@ -328,9 +338,7 @@ impl Known {
                 }
                 _ => None,
             },
-            Known::Pieces { characters, tail } => {
-                (!characters.is_empty() || tail.is_some()).then_some(true)
-            }
+            Known::Pieces { characters, tail } => (!characters.is_empty() || tail.is_some()).then_some(true),
         }
     }
 

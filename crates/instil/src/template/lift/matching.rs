@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::expression::Expression;
 use super::pattern::{At, Lead, Pattern, State};
 
 /// What happened on one way through the pattern, in the order in which a renderer would meet it.
@@ -90,6 +91,10 @@ pub(super) struct Matcher<'a> {
     /// what they show.
     unseen: usize,
     steps: usize,
+    /// A slot that would have to show another text than before.
+    pub(super) contradicted: Option<usize>,
+    /// How many ways have come to the end.
+    ended: usize,
     turns: Vec<usize>,
     begun: Vec<usize>,
     trail: Vec<Event>,
@@ -106,6 +111,8 @@ impl<'a> Matcher<'a> {
             seen: vec![Vec::new(); pattern.states.len()],
             furthest: Furthest::default(),
             steps: 0,
+            contradicted: None,
+            ended: 0,
             turns: vec![0; pattern.loops.len()],
             begun: vec![0; pattern.loops.len()],
             trail: Vec::new(),
@@ -280,7 +287,10 @@ impl<'a> Matcher<'a> {
         }
         let pattern = self.pattern;
         match &pattern.states[state] {
-            State::End => Ok(found(&self.trail)),
+            State::End => {
+                self.ended += 1;
+                Ok(found(&self.trail))
+            }
             State::Text(constant, next) => match self.text.constant(constant, at) {
                 Some(end) => self.each(*next, end, depth + 1, found),
                 None => Ok(true),
@@ -289,9 +299,14 @@ impl<'a> Matcher<'a> {
             State::Slot(slot, next) => {
                 let turns: Rc<[usize]> = self.turns.as_slice().into();
                 for end in self.ends(*slot, *next, at) {
-                    if self.contradicts(*slot, at, end) || !self.reaches(*next, end, depth + 1)? {
+                    if self.contradicts(*slot, at, end) {
+                        self.contradicted.get_or_insert(*slot);
                         continue;
                     }
+                    if !self.reaches(*next, end, depth + 1)? {
+                        continue;
+                    }
+                    let ended = self.ended;
                     self.trail.push(Event::Slot { slot: *slot, start: at, end, turns: Rc::clone(&turns) });
                     let on = self.each(*next, end, depth + 1, found)?;
                     self.trail.pop();
@@ -299,7 +314,7 @@ impl<'a> Matcher<'a> {
                         return Ok(false);
                     }
                     // A text in a loop ends where the next turn can begin: more turns, not longer texts.
-                    if pattern.slots[*slot].repeated {
+                    if pattern.slots[*slot].repeated && self.ended > ended {
                         break;
                     }
                 }
@@ -373,10 +388,27 @@ impl<'a> Matcher<'a> {
         }
     }
 
+    fn number(&self, shows: &Expression) -> Option<usize> {
+        match shows {
+            Expression::Turn(number) => self.turns.get(*number).copied(),
+            Expression::Sum(a, b) => match (&**a, &**b) {
+                (Expression::Turn(number), Expression::Constant(add)) => {
+                    Some(self.turns.get(*number)? + usize::try_from(add.as_u64()?).ok()?)
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether the slot has shown another text before; asked of fields alone, which show the same each time.
     fn contradicts(&self, slot: usize, start: usize, end: usize) -> bool {
         let shows = &self.pattern.slots[slot].shows;
-        if !matches!(shows, super::expression::Expression::Field(_)) {
+        // How often a loop has turned is known.
+        if let Some(number) = self.number(shows) {
+            return self.text.text.get(start..end) != Some(number.to_string().as_str());
+        }
+        if !matches!(shows, Expression::Field(_)) {
             return false;
         }
         let text = &self.text.text;

@@ -77,6 +77,8 @@ pub(super) struct Pattern {
     pub(super) loops: Vec<Over>,
     /// Per state; none where anything may follow.
     pub(super) leads: Vec<Option<Vec<Lead>>>,
+    /// The fields that are whole numbers, since they are compared or counted with.
+    pub(super) integers: Vec<E>,
     /// The paths that are texts, since the template cuts them as texts.
     pub(super) texts: Vec<E>,
 }
@@ -123,8 +125,51 @@ pub(super) fn compile(jinja: &str, answer_choices: Option<&str>) -> Result<Patte
     for slot in &mut slots {
         slot.character = matches!(core(&slot.shows), E::Item(of, _) if texts.contains(of));
     }
+    let mut whole = Vec::new();
+    slots.iter().map(|slot| &slot.shows).chain(&tests).for_each(|e| integers(e, false, &mut whole));
     let leads = (0..states.len()).map(|at| leads(&states, &slots, at, 0)).collect();
-    Ok(Pattern { states, start, slots, tests, loops, leads, texts })
+    Ok(Pattern { states, start, slots, tests, loops, leads, integers: whole, texts })
+}
+
+/// The fields that an expression takes for whole numbers.
+fn integers(expression: &E, counted: bool, into: &mut Vec<E>) {
+    match expression {
+        E::Field(_) | E::Item(..) if counted && is_path(expression) => {
+            if !into.contains(expression) {
+                into.push(expression.clone());
+            }
+        }
+        E::Item(of, key) => {
+            integers(of, false, into);
+            integers(key, matches!(**of, E::List(_)), into);
+        }
+        E::Sum(a, b) | E::Difference(a, b) => {
+            integers(a, true, into);
+            integers(b, true, into);
+        }
+        E::Equal(a, b) => {
+            let number = |e: &E| matches!(e, E::Constant(Json::Number(_)));
+            integers(a, number(b), into);
+            integers(b, number(a), into);
+        }
+        E::In(a, b) | E::And(a, b) | E::Or(a, b) => {
+            integers(a, false, into);
+            integers(b, false, into);
+        }
+        E::Not(of) | E::Slice(of, ..) => integers(of, false, into),
+        E::Filter(_, of, _) => integers(of, false, into),
+        E::If(a, b, c) => [a, b, c].into_iter().for_each(|e| integers(e, false, into)),
+        _ => {}
+    }
+}
+
+/// Whether it is a field, or a part of one that constants name.
+fn is_path(expression: &E) -> bool {
+    match expression {
+        E::Field(_) => true,
+        E::Item(of, key) => matches!(**key, E::Constant(_)) && is_path(of),
+        _ => false,
+    }
 }
 
 fn parse(jinja: &str) -> Result<ast::Stmt<'_>, Unreadable> {
@@ -366,8 +411,8 @@ impl Compiler {
             },
             E::Filter(name, of, arguments) => match (name.as_str(), arguments.as_slice()) {
                 (
-                    "choice" | "choices" | "stripped" | "string" | "safe" | "list" | "filled" | "int" | "length"
-                    | "count",
+                    "choice" | "choices" | "stripped" | "string" | "safe" | "list" | "filled" | "int"
+                    | "length" | "count",
                     [],
                 )
                 | ("split" | "attribute", [E::Constant(_)])

@@ -369,6 +369,19 @@ impl<'a> Solver<'a> {
                     if !force && !self.alone(of) {
                         return Outcome::Waits;
                     }
+                    // The end of the text is shown as it is: only its start can have been changed.
+                    let path = self.locate(of, turns, &state.row);
+                    let end = path.and_then(|path| state.row.find(&path)).and_then(Known::tail);
+                    if let Some((from, tail)) = end {
+                        let whole: String = text.chars().take(from).chain(tail.chars()).collect();
+                        if expression::apply(name, &whole, arguments).as_deref() == Some(text) {
+                            state.notes.losses.insert((of.describe(), LossKind::Filtered));
+                            return Outcome::Ways(vec![vec![is(
+                                of,
+                                Leaf { value: whole.into(), open: leaf.open },
+                            )]]);
+                        }
+                    }
                     state.notes.losses.insert((of.describe(), LossKind::Filtered));
                     let open = if name == "trim" {
                         Leaf { value: leaf.value.clone(), open: (true, true) }
@@ -610,7 +623,7 @@ impl<'a> Solver<'a> {
         let Some(path) = self.locate(of, turns, &state.row) else {
             return Outcome::Unsolved(format!("a choice from {}", of.describe()));
         };
-        let (mut path, behind) = self.split_attribute(of, path);
+        let (path, behind) = self.split_attribute(of, path);
         let known = match state.row.find(&path) {
             Some(Known::List { length: Some(length), .. }) => Some(*length),
             _ => None,
@@ -634,11 +647,20 @@ impl<'a> Solver<'a> {
         if !force {
             return Outcome::Waits;
         }
+        // Nothing else shows the list: its items are those that were drawn.
         state.notes.losses.insert((of.describe(), LossKind::Others));
-        state.picks.insert(event, 0);
-        path.push(Step::At(0));
-        path.extend(behind);
-        done(state.row.tell(&path, &opened(of, leaf)))
+        let open = opened(of, leaf);
+        for at in 0.. {
+            let mut item = path.clone();
+            item.push(Step::At(at));
+            item.extend(behind.iter().cloned());
+            let there = state.row.find(&item).and_then(Known::leaf);
+            if there.is_none_or(|there| same(there, &open)) {
+                state.picks.insert(event, usize::try_from(at).unwrap_or_default());
+                return done(state.row.tell(&item, &open));
+            }
+        }
+        Outcome::Fails
     }
 
     /// `list.index(key)`.
@@ -710,6 +732,14 @@ impl<'a> Solver<'a> {
         let leaf = match shows {
             E::Item(of, _) => opened(of, leaf),
             _ => leaf.clone(),
+        };
+        // A number elsewhere in the dataset is one here.
+        let leaf = match &leaf.value {
+            Json::String(text) if self.pattern.integers.contains(shows) => match text.parse::<i64>() {
+                Ok(number) if number.to_string() == *text => Leaf::closed(number.into()),
+                _ => leaf,
+            },
+            _ => leaf,
         };
         // What the engine stands in for the separator is the separator in the row.
         let leaf = match &leaf.value {
