@@ -194,25 +194,7 @@ impl Recipe {
     /// # Errors
     /// As there, without the file's name.
     pub fn parse(text: &str) -> Result<Self> {
-        static UNKNOWN: LazyLock<Regex> = LazyLock::new(|| {
-            Regex::new("unknown (?:field|variant) `([^`]*)`, expected (.*)").expect("the pattern is valid")
-        });
-        static NAME: LazyLock<Regex> =
-            LazyLock::new(|| Regex::new("`([^`]*)`").expect("the pattern is valid"));
-        let recipe = Self::from_toml(text).map_err(|e: toml::de::Error| {
-            let line = e.span().map(|span| 1 + text[..span.start].matches('\n').count());
-            let at = line.map_or(String::new(), |line| format!(" at line {line}"));
-            let Some(unknown) = UNKNOWN.captures(e.message()) else {
-                return Error::input(format!("{}{at}", e.message().trim()));
-            };
-            let known: Vec<&str> =
-                NAME.captures_iter(&unknown[2]).filter_map(|name| Some(name.get(1)?.as_str())).collect();
-            let hint = match nearest(&unknown[1], known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are {}", known.join(", ")),
-            };
-            Error::input(format!("unknown name `{}`{at}", &unknown[1])).with_hint(hint)
-        })?;
+        let recipe = Self::from_toml(text).map_err(|error| misread(text, &error))?;
         if recipe.version != VERSION {
             return Err(Error::input(format!("recipe version {} is not known", recipe.version))
                 .with_hint(format!("this instil reads version {VERSION}")));
@@ -246,6 +228,26 @@ impl Recipe {
         let body = toml::to_string(self).expect("settings are plain values");
         format!("# `instil run` with this file makes the same rows again.\n{body}")
     }
+}
+
+/// What is wrong with a TOML `text`, with its line and, for an unknown name, the nearest known one.
+pub(crate) fn misread(text: &str, error: &toml::de::Error) -> Error {
+    static UNKNOWN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("unknown (?:field|variant) `([^`]*)`, expected (.*)").expect("the pattern is valid")
+    });
+    static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new("`([^`]*)`").expect("the pattern is valid"));
+    let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
+    let at = line.map_or(String::new(), |line| format!(" at line {line}"));
+    let Some(unknown) = UNKNOWN.captures(error.message()) else {
+        return Error::input(format!("{}{at}", error.message().trim()));
+    };
+    let known: Vec<&str> =
+        NAME.captures_iter(&unknown[2]).filter_map(|name| Some(name.get(1)?.as_str())).collect();
+    let hint = match nearest(&unknown[1], known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}", known.join(", ")),
+    };
+    Error::input(format!("unknown name `{}`{at}", &unknown[1])).with_hint(hint)
 }
 
 #[cfg(test)]
