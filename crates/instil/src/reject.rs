@@ -87,9 +87,11 @@ macro_rules! reasons {
 reasons! {
     InvalidJson Read "invalid_json" "The line is not a JSON object.";
     InvalidUtf8 Read "invalid_utf8" "The bytes are not UTF-8.";
-    InvalidRow Read "invalid_row" "The row has another number of fields than the table's head.";
-    MissingColumn Read "missing_column" "The row has no value in the text column.";
+    InvalidRow Read "invalid_row" "The row has another number of fields than the table's head, or one of a shape that is not read.";
+    MissingColumn Read "missing_column" "The row has no value in a column that is needed.";
     NotText Read "not_text" "The text column holds something else than a string.";
+    NoMatch Read "no_match" "The text is not as the adapter's pattern says.";
+    UnknownValue Read "unknown_value" "A value is none of those that the adapter knows.";
     Unreadable Read "unreadable" "The file, or the rest of it, can't be read or understood.";
     EmptyText Read "empty_text" "There is no text, or only blanks.";
     NotDrawn Draw "not_drawn" "The cap or the weight of its dataset takes fewer rows.";
