@@ -2,8 +2,10 @@
 //!
 //! [`resolve`] makes files of what the user typed, [`open`] makes [`Documents`] of the files, and
 //! [`open_rows`] makes [`LabelledRows`] of them, whose fields templates read. It knows endings and
-//! bytes; it does not know what a document or a row will be used for.
+//! bytes; it does not know what a document or a row will be used for. An [`Adapter`] tells how rows of
+//! another shape become rows that templates fit.
 
+pub mod adapter;
 mod arrow_value;
 mod bytes;
 mod column;
@@ -22,6 +24,7 @@ mod resolve;
 mod row;
 mod table;
 mod whole;
+mod xml_rows;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -33,6 +36,7 @@ use std::sync::atomic::AtomicU64;
 use crate::error::Result;
 use crate::reject::{Reason, Reject};
 
+pub use adapter::{Adapter, AdapterRows, RenderedColumns};
 pub use bytes::Packing;
 pub use kind::Kind;
 pub use labelled::{LabelledRows, open_rows};
