@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may")]
 
+mod adapters;
 mod journal;
 mod layers;
 mod remix;
