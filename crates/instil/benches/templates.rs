@@ -43,8 +43,8 @@ fn main() {
                 faults += of_dataset.len();
                 continue;
             };
-            for row in first..fields.len() {
-                match one.render(&fields[row], 0) {
+            for (row, of_row) in fields.iter().enumerate().skip(first) {
+                match one.render(of_row, 0) {
                     Ok(_) => pairs.push((compiled.len(), row)),
                     Err(_) => faults += 1,
                 }

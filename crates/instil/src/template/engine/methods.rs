@@ -12,7 +12,7 @@ use super::functions::pairs_of;
 use super::operators::place;
 use super::python::{self, equal, undefined};
 use super::strings::{self, Side};
-use super::values::{Dict, LONGEST, List, Outcome, Shape, View, items, put, shape, type_of, wrong};
+use super::values::{Dict, List, MOST, Outcome, Shape, View, items, put, shape, type_of, wrong};
 
 /// The methods that change what they are called on.
 pub(super) const CHANGING: [&str; 11] = [
@@ -159,7 +159,7 @@ fn address(object: &minijinja::value::DynObject) -> Option<*const ()> {
 fn of_list(value: &Value, list: &List, name: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
     let none = Value::from(());
     let room = |more: usize| {
-        if list.items().len() + more > LONGEST { Err(wrong("a list grew too long")) } else { Ok(()) }
+        if list.items().len() + more > MOST { Err(wrong("a list grew too long")) } else { Ok(()) }
     };
     Ok(Some(match name {
         "append" => {

@@ -8,7 +8,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 use super::python::{self, equal, undefined};
 use super::row::chosen;
 use super::values::{
-    self, Dict, LONGEST, List, Outcome, Shape, copy, items, length, put, shape, type_of, wrong,
+    self, Dict, LONGEST, List, MOST, Outcome, Shape, copy, items, length, put, shape, type_of, wrong,
 };
 use super::{methods, percent};
 
@@ -249,7 +249,7 @@ fn bounded(text: String) -> Outcome {
 /// `a + b`.
 pub(super) fn plus(a: &Value, b: &Value) -> Outcome {
     let joined = |a: &[Value], b: &[Value]| {
-        if a.len() + b.len() > LONGEST {
+        if a.len() + b.len() > MOST {
             return Err(wrong("a list grew too long"));
         }
         Ok([a, b].concat())
@@ -283,18 +283,18 @@ fn times(a: &Value, b: &Value) -> Outcome {
         (Some(count), None) => (b, count),
         _ => return arithmetic("*", a, b, i128::checked_mul, |a, b| a * b),
     };
-    let fits = |len: usize| match len.checked_mul(count) {
-        Some(len) if len <= LONGEST => Ok(()),
+    let fits = |len: usize, most: usize| match len.checked_mul(count) {
+        Some(len) if len <= most => Ok(()),
         _ => Err(wrong("a repeated value grew too long")),
     };
     match shape(repeated) {
-        Shape::Str(text) => fits(text.len()).map(|()| Value::from(text.repeat(count))),
+        Shape::Str(text) => fits(text.len(), LONGEST).map(|()| Value::from(text.repeat(count))),
         Shape::List(list) => {
             let items = list.items().clone();
-            fits(items.len()).map(|()| List::value(repeated_items(&items, count)))
+            fits(items.len(), MOST).map(|()| List::value(repeated_items(&items, count)))
         }
         Shape::Tuple(tuple) => {
-            fits(tuple.len()).map(|()| Value::from(Tuple::from(repeated_items(tuple, count))))
+            fits(tuple.len(), MOST).map(|()| Value::from(Tuple::from(repeated_items(tuple, count))))
         }
         _ => arithmetic("*", a, b, i128::checked_mul, |a, b| a * b),
     }

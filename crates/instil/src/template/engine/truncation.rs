@@ -78,10 +78,17 @@ impl Rewritten {
         (original + (place - at)).min(end)
     }
 
-    /// The bytes of the original that a range of the text stands for.
+    /// The bytes of the original that a range of the text stands for, widened to whole characters.
     pub(super) fn original(&self, range: &Range<usize>) -> Range<usize> {
-        let start = self.back(range.start);
-        start..self.back(range.end).max(start)
+        let (mut start, mut end) = (range.start.min(self.text.len()), range.end.min(self.text.len()));
+        while !self.text.is_char_boundary(start) {
+            start -= 1;
+        }
+        while !self.text.is_char_boundary(end) {
+            end += 1;
+        }
+        let start = self.back(start);
+        start..self.back(end).max(start)
     }
 }
 

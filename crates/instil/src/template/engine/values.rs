@@ -12,8 +12,10 @@ use super::python;
 
 /// How deep values may lie within each other.
 pub(super) const DEEPEST: usize = 200;
-/// How many items a list, and how many bytes a string, may be made to hold.
-pub(super) const LONGEST: usize = 1 << 26;
+/// How many bytes a string may be made to hold.
+pub(super) const LONGEST: usize = 1 << 24;
+/// How many items a list may be made to hold.
+pub(super) const MOST: usize = 1 << 20;
 
 pub(super) type Outcome = Result<Value, Error>;
 
@@ -332,7 +334,7 @@ pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
         Shape::Once(once) => once.take(),
         Shape::View(view) => view.items.clone(),
         Shape::Range(range) => {
-            if range.len() > LONGEST {
+            if range.len() > MOST {
                 return Err(wrong(format!("a range of {} numbers is too long", range.len())));
             }
             (0..range.len()).filter_map(|index| range.nth(index)).collect()

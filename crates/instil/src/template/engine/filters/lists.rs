@@ -348,7 +348,7 @@ fn batch(_: &mut State<'_, '_>, arguments: &[Value]) -> Outcome {
     let batches = value.chunks(size).map(|chunk| {
         let mut chunk = chunk.to_vec();
         if let Some(fill) = fill.as_ref().filter(|fill| !fill.is_none()) {
-            chunk.resize(size.min(super::super::values::LONGEST), fill.clone());
+            chunk.resize(size.min(super::super::values::MOST), fill.clone());
         }
         List::value(chunk)
     });
