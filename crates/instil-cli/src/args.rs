@@ -16,15 +16,19 @@ pub(crate) struct Args {
 pub(crate) enum Verb {
     /// Make task data from text.
     Generate(Box<GenerateArgs>),
+    /// Put labelled rows into prompt templates.
+    Apply(Box<ApplyArgs>),
+    /// Turn labelled rows into the training pairs of a task generator.
+    Remix(Box<RemixArgs>),
     /// Run a recipe: a whole run written down.
     Run(RunArgs),
-    /// Look at a recipe without spending anything.
+    /// Look at a recipe or a template file without spending anything.
     Check(CheckArgs),
     /// What came out of a run: kept and rejected, lengths, labels, duplicates, openings.
     Stats(StatsArgs),
     /// Where one example came from, from source bytes to final row.
     Trace(TraceArgs),
-    /// What there is: task kinds, formats, reject reasons, repairs.
+    /// What there is: task kinds, formats, templates, reject reasons, repairs.
     List(ListArgs),
     /// Whether this machine, and an endpoint if one is named, is ready.
     Doctor(DoctorArgs),
@@ -152,21 +156,8 @@ pub(crate) struct What {
 #[derive(ClapArgs, Default)]
 #[command(next_help_heading = "How to run")]
 pub(crate) struct How {
-    /// Take over an output that another recipe made, and its journal
-    #[arg(long, conflicts_with = "overwrite")]
-    pub(crate) resume: bool,
-
-    /// Begin an output anew: its run folder, journal and rows are removed
-    #[arg(long)]
-    pub(crate) overwrite: bool,
-
-    /// Show files, settings and the first prompts, and stop
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-
-    /// Exit with 1 if a larger share of the samples is dropped, such as 20%
-    #[arg(long, value_name = "SHARE", value_parser = share)]
-    pub(crate) max_drop: Option<f64>,
+    #[command(flatten)]
+    pub(crate) of_all: HowOfAll,
 
     /// A journal shared with other runs
     #[arg(long, value_name = "FILE")]
@@ -176,6 +167,35 @@ pub(crate) struct How {
     #[arg(long)]
     pub(crate) allow_errors: bool,
 
+    /// Calls to the endpoint at once [default: 32]
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<usize>,
+
+    /// Seconds that one call may take [default: 600]
+    #[arg(long, value_name = "S")]
+    pub(crate) timeout: Option<u64>,
+}
+
+/// How to run, whatever the verb.
+#[derive(ClapArgs, Default)]
+#[command(next_help_heading = "How to run")]
+pub(crate) struct HowOfAll {
+    /// Take over an output that another recipe made, and its journal
+    #[arg(long, conflicts_with = "overwrite")]
+    pub(crate) resume: bool,
+
+    /// Begin an output anew: its run folder, journal and rows are removed
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Show files, settings and what would come first, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Exit with 1 if a larger share of the samples is dropped, such as 20%
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) max_drop: Option<f64>,
+
     /// Keep the run folder beside a single-file output
     #[arg(long)]
     pub(crate) keep_run: bool,
@@ -184,15 +204,7 @@ pub(crate) struct How {
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
 
-    /// Calls to the endpoint at once [default: 32]
-    #[arg(long, value_name = "N")]
-    pub(crate) concurrency: Option<usize>,
-
-    /// Seconds that one call may take [default: 600]
-    #[arg(long, value_name = "S")]
-    pub(crate) timeout: Option<u64>,
-
-    /// Threads of `rules` [default: one a processor]
+    /// Threads of what runs on this machine [default: one a processor]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 
@@ -219,6 +231,107 @@ pub(crate) enum ApiArg {
     Chat,
 }
 
+#[derive(ClapArgs, Default)]
+pub(crate) struct ApplyArgs {
+    /// Files of rows (.jsonl .json .csv .tsv .parquet), folders, globs, `-`, or adapters (.toml)
+    #[arg(required = true)]
+    pub(crate) input: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) rows: RowsArgs,
+}
+
+#[derive(ClapArgs, Default)]
+pub(crate) struct RemixArgs {
+    /// Files of rows (.jsonl .json .csv .tsv .parquet), folders, globs, `-`, or adapters (.toml)
+    #[arg(required_unless_present = "list")]
+    pub(crate) input: Vec<String>,
+
+    /// Show the templates turned inside out, and those that can't be, and stop
+    #[arg(long, conflicts_with = "input")]
+    pub(crate) list: bool,
+
+    #[command(flatten)]
+    pub(crate) rows: RowsArgs,
+}
+
+/// What `apply` and `remix` share.
+#[derive(ClapArgs, Default)]
+pub(crate) struct RowsArgs {
+    /// A dataset folder; or one file: .jsonl .json .csv .parquet (.gz, .zst); `-` prints JSON lines
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) what: RowsWhat,
+
+    #[command(flatten)]
+    pub(crate) how: HowOfAll,
+}
+
+/// What to make of rows: these flags are a recipe's keys.
+#[derive(ClapArgs, Default)]
+#[command(next_help_heading = "What to make")]
+pub(crate) struct RowsWhat {
+    /// Template files (.yaml), or folders of them: your own, or PromptSource's `templates`
+    #[arg(long, value_delimiter = ',', value_name = "PATHS")]
+    pub(crate) templates: Option<Vec<String>>,
+
+    /// The dataset that the rows belong to, by the templates' key, such as `super_glue/boolq`
+    #[arg(long, value_name = "KEY")]
+    pub(crate) dataset: Option<String>,
+
+    /// `one`, a random one for each row; `all`; or a template's name [default: one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) template: Option<String>,
+
+    /// The folder that the paths of adapters begin from [default: the working directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<String>,
+
+    /// Exactly the published rules: fields cut at 2,048 characters, and for remix the 323 templates, their
+    /// defects and the cap of 100,000 rows
+    #[arg(long)]
+    pub(crate) reference: bool,
+
+    /// The most rows of each dataset, drawn without replacement
+    #[arg(long, value_name = "N")]
+    pub(crate) cap: Option<u64>,
+
+    /// How often rows of a dataset are taken, such as `squad=2,ag_news=0.5` [default: 1 each]
+    #[arg(long, value_delimiter = ',', value_name = "KEY=W", value_parser = weight)]
+    pub(crate) weight: Option<Vec<(String, f64)>>,
+
+    /// Write the rows in a random order
+    #[arg(long)]
+    pub(crate) shuffle: bool,
+
+    /// Splits besides train and their shares, such as `validation=5%`; a passage is in one split only
+    #[arg(long, value_name = "SPLITS")]
+    pub(crate) split: Option<String>,
+
+    /// Every random choice comes from it [default: 0]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+
+    /// The most rows read of each input
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// The shape of the rows: messages, prompt-completion, bonito, alpaca, ctga
+    /// [default: messages; of remix prompt-completion]
+    #[arg(short, long)]
+    pub(crate) format: Option<String>,
+
+    /// Rows of a shard [default: 500000]
+    #[arg(long, value_name = "N")]
+    pub(crate) shard_rows: Option<usize>,
+
+    /// The licence for the dataset's card, such as cc-by-4.0
+    #[arg(long, value_name = "ID")]
+    pub(crate) license: Option<String>,
+}
+
 #[derive(ClapArgs)]
 pub(crate) struct RunArgs {
     /// A recipe, such as the `run/recipe.toml` of any run
@@ -234,10 +347,10 @@ pub(crate) struct RunArgs {
 
 #[derive(ClapArgs)]
 pub(crate) struct CheckArgs {
-    /// A recipe
+    /// A recipe (.toml) or a file of templates (.yaml)
     pub(crate) file: PathBuf,
 
-    /// Print one JSON object a step
+    /// Print one JSON object a step, or a finding
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -272,6 +385,14 @@ pub(crate) struct ListArgs {
     #[arg(value_enum)]
     pub(crate) what: Listed,
 
+    /// Template files, or folders of them, to list the templates of
+    #[arg(long, value_delimiter = ',', value_name = "PATHS")]
+    pub(crate) templates: Vec<String>,
+
+    /// Only the templates of this dataset
+    #[arg(long, value_name = "KEY", requires = "templates")]
+    pub(crate) dataset: Option<String>,
+
     /// Print one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -283,6 +404,8 @@ pub(crate) enum Listed {
     Tasks,
     /// The shapes of rows
     Formats,
+    /// The templates of --templates
+    Templates,
     /// Why a record, prompt or completion isn't used
     Rejects,
     /// What is mended in a completion
@@ -309,6 +432,15 @@ fn share(text: &str) -> Result<f64, String> {
     match number.trim().parse::<f64>() {
         Ok(value) if (0.0..=1.0).contains(&(value / scale)) => Ok(value / scale),
         _ => Err("it is a share such as `0.2` or `20%`".to_owned()),
+    }
+}
+
+/// A dataset and its weight, as `squad=2`.
+fn weight(text: &str) -> Result<(String, f64), String> {
+    let parsed = text.rsplit_once('=').and_then(|(key, weight)| Some((key, weight.parse::<f64>().ok()?)));
+    match parsed {
+        Some((key, weight)) if !key.is_empty() => Ok((key.to_owned(), weight)),
+        _ => Err("a weight is written `squad=2`".to_owned()),
     }
 }
 

@@ -68,13 +68,22 @@ impl Progress {
 
     /// Called after every step of the road; `read` is the share of the input that is read, where that is known.
     pub(crate) fn watch(&mut self, ledger: &Ledger, read: Option<f64>) -> ControlFlow<()> {
+        self.show(|started| line(started, ledger, read))
+    }
+
+    /// Called after every batch of the road from labelled rows.
+    pub(crate) fn watch_rows(&mut self, ledger: &Ledger) -> ControlFlow<()> {
+        self.show(|started| rows_line(started, ledger))
+    }
+
+    fn show(&mut self, line: impl FnOnce(Instant) -> String) -> ControlFlow<()> {
         if INTERRUPTED.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
         }
         let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };
         if !self.quiet && self.shown.elapsed() >= every {
             self.shown = Instant::now();
-            let line = self.line(ledger, read);
+            let line = line(self.started);
             match &self.bar {
                 Some(bar) => {
                     bar.set_message(line);
@@ -86,34 +95,42 @@ impl Progress {
         ControlFlow::Continue(())
     }
 
-    fn line(&self, ledger: &Ledger, read: Option<f64>) -> String {
-        let seconds = self.started.elapsed().as_secs_f64();
-        let generated = ledger.stage(Stage::Generate);
-        let settled = generated.out + generated.rejects.values().sum::<u64>() + generated.errors;
-        let kept = ledger.kept();
-        let share = 100.0 * kept as f64 / settled.max(1) as f64;
-        let mut line = format!(
-            "{} documents, {} of {} samples kept ({share:.0} %), {:.0} samples/s",
-            HumanCount(ledger.stage(Stage::Read).out),
-            HumanCount(kept),
-            HumanCount(settled),
-            settled as f64 / seconds
-        );
-        if ledger.tokens.completion > 0 {
-            let rate = ledger.tokens.completion as f64 / seconds;
-            line += &format!(", {} tokens ({rate:.0}/s)", HumanCount(ledger.tokens.completion));
-        }
-        // Before a fiftieth is read the guess is worth nothing.
-        if let Some(read) = read.filter(|read| *read > 0.02) {
-            let left = Duration::from_secs_f64(seconds * (1.0 - read.min(1.0)) / read);
-            line += &format!(", {} left", HumanDuration(left));
-        }
-        line
-    }
-
     pub(crate) fn finish(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
     }
+}
+
+/// How the road from text goes on.
+fn line(started: Instant, ledger: &Ledger, read: Option<f64>) -> String {
+    let seconds = started.elapsed().as_secs_f64();
+    let generated = ledger.stage(Stage::Generate);
+    let settled = generated.out + generated.rejects.values().sum::<u64>() + generated.errors;
+    let kept = ledger.kept();
+    let share = 100.0 * kept as f64 / settled.max(1) as f64;
+    let mut line = format!(
+        "{} documents, {} of {} samples kept ({share:.0} %), {:.0} samples/s",
+        HumanCount(ledger.stage(Stage::Read).out),
+        HumanCount(kept),
+        HumanCount(settled),
+        settled as f64 / seconds
+    );
+    if ledger.tokens.completion > 0 {
+        let rate = ledger.tokens.completion as f64 / seconds;
+        line += &format!(", {} tokens ({rate:.0}/s)", HumanCount(ledger.tokens.completion));
+    }
+    // Before a fiftieth is read the guess is worth nothing.
+    if let Some(read) = read.filter(|read| *read > 0.02) {
+        let left = Duration::from_secs_f64(seconds * (1.0 - read.min(1.0)) / read);
+        line += &format!(", {} left", HumanDuration(left));
+    }
+    line
+}
+
+/// How the road from labelled rows goes on.
+fn rows_line(started: Instant, ledger: &Ledger) -> String {
+    let read = ledger.stage(Stage::Read).out;
+    let rate = read as f64 / started.elapsed().as_secs_f64();
+    format!("{} rows read ({rate:.0}/s), {} examples kept", HumanCount(read), HumanCount(ledger.kept()))
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use instil::lm::LanguageModel;
 use instil::lm::replay::Replay;
 use instil::prompt::Style;
-use instil::recipe::Generate;
+use instil::recipe::{FromRows, Generate};
 use instil::rules::Rules;
 use instil::{Error, Result};
 use instil_remote::{Api, Config, Endpoint};
 
-use crate::args::{ApiArg, How, What};
+use crate::args::{ApiArg, How, HowOfAll, RowsWhat, What};
 use crate::env;
 
 /// Puts the typed flags over a recipe's step.
@@ -68,21 +68,49 @@ pub(crate) fn how_over(step: &mut Generate, how: &How) {
     if let Some(timeout) = how.timeout {
         step.timeout = timeout;
     }
+    if let Some(threads) = how.of_all.threads {
+        step.threads = threads;
+    }
+    if how.of_all.max_drop.is_some() {
+        step.max_drop = how.of_all.max_drop;
+    }
+    if how.journal.is_some() {
+        step.journal.clone_from(&how.journal);
+    }
+    step.keep_run |= how.of_all.keep_run;
+    step.allow_errors |= how.allow_errors;
+    // The one environment variable that is a setting. With `rules` nothing may leave the machine.
+    if step.endpoint.is_none() && step.replay.is_none() && step.model != "rules" {
+        step.endpoint = env::get(env::OPENAI_BASE_URL);
+    }
+}
+
+/// Puts the typed flags of `apply` and `remix` over a recipe's step.
+pub(crate) fn rows_over(step: &mut FromRows, what: RowsWhat) {
+    macro_rules! over {
+        ($($key:ident),*) => { $(if let Some(value) = what.$key { step.$key = value; })* };
+    }
+    macro_rules! over_optional {
+        ($($key:ident),*) => { $(if what.$key.is_some() { step.$key = what.$key; })* };
+    }
+    over!(templates, template, seed, shard_rows);
+    over_optional!(dataset, data, cap, split, limit, format, license);
+    if let Some(weights) = what.weight {
+        step.weight = weights.into_iter().collect();
+    }
+    step.reference |= what.reference;
+    step.shuffle |= what.shuffle;
+}
+
+/// Puts the flags that say how to run over a recipe's step of `apply` or `remix`.
+pub(crate) fn rows_how_over(step: &mut FromRows, how: &HowOfAll) {
     if let Some(threads) = how.threads {
         step.threads = threads;
     }
     if how.max_drop.is_some() {
         step.max_drop = how.max_drop;
     }
-    if how.journal.is_some() {
-        step.journal.clone_from(&how.journal);
-    }
     step.keep_run |= how.keep_run;
-    step.allow_errors |= how.allow_errors;
-    // The one environment variable that is a setting. With `rules` nothing may leave the machine.
-    if step.endpoint.is_none() && step.replay.is_none() && step.model != "rules" {
-        step.endpoint = env::get(env::OPENAI_BASE_URL);
-    }
 }
 
 /// The threads of programs: the number asked for, or one a processor.

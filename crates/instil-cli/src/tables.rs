@@ -35,6 +35,22 @@ pub(crate) fn kinds(ledger: &Ledger) -> Table {
     table
 }
 
+/// Each dataset that rows came from: rows read, examples asked for and kept, and why the others were not used.
+pub(crate) fn sets(ledger: &Ledger) -> Table {
+    let mut table = table(&["dataset", "rows", "asked", "kept", "", "not used, by reason"]);
+    for (key, count) in &ledger.sets {
+        table.add_row([
+            key.clone(),
+            HumanCount(count.rows).to_string(),
+            HumanCount(count.expected).to_string(),
+            HumanCount(count.kept).to_string(),
+            percent(count.kept, count.expected),
+            reasons(&count.rejects),
+        ]);
+    }
+    table
+}
+
 /// `3 no_pipe, 1 truncated`, the most frequent first.
 pub(crate) fn reasons(counts: &BTreeMap<String, u64>) -> String {
     let mut counts: Vec<_> = counts.iter().collect();

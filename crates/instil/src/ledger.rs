@@ -49,6 +49,13 @@ pub struct SetCount {
     pub rejects: BTreeMap<String, u64>,
 }
 
+impl SetCount {
+    /// Something of this dataset was not used.
+    pub fn reject(&mut self, reason: Reason) {
+        *self.rejects.entry(reason.word().to_owned()).or_default() += 1;
+    }
+}
+
 /// What became of one kind of task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KindCount {

@@ -4,6 +4,8 @@
 //! into the order of their documents before anything is parsed, so that what is written depends on
 //! the recipe alone.
 
+pub mod from_rows;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;

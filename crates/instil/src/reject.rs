@@ -97,10 +97,11 @@ reasons! {
     NotDrawn Draw "not_drawn" "The cap or the weight of its dataset takes fewer rows.";
     UnknownTemplate Lift "unknown_template" "The template that the row says it was rendered with isn't there.";
     Unliftable Lift "unliftable" "The row's template can't be read backwards.";
-    NoMatch Lift "no_match" "The rendered text doesn't fit the template that it is said to come from.";
+    NotLifted Lift "not_lifted" "The rendered text doesn't fit the template that it is said to come from.";
     Ambiguous Lift "ambiguous" "Several rows would render to this text.";
     NoTemplate Template "no_template" "There is no template for the row's dataset.";
     MissingField Template "missing_field" "The row lacks a field that the template reads.";
+    MarkerInRow Template "marker_in_row" "The row holds `{{context}}`, or `|||` inside a list or object.";
     NotRendered Template "not_rendered" "The row's fields have another shape than the template expects.";
     NoSeparator Parse "no_separator" "The template renders to one part: nothing parts prompt and completion.";
     SeveralSeparators Parse "several_separators" "The template renders to more than two parts.";

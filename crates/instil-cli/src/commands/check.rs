@@ -15,6 +15,9 @@ use crate::{exit, output, settings};
 const PROMPTS: usize = 3;
 
 pub(crate) fn run(args: CheckArgs) -> Result<u8> {
+    if args.file.is_dir() || args.file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+        return super::check_templates::run(&args);
+    }
     let recipe = Recipe::read(&args.file)?;
     let made: Vec<String> = recipe.step.iter().map(|step| step.output().to_owned()).collect();
     for (number, step) in (1..).zip(recipe.step) {
@@ -47,7 +50,7 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
                 show(&step, args.json)?;
             }
             Step::FromRows(step) => {
-                return Err(Error::usage(format!("`{}` is not there yet", step.verb.name())));
+                super::from_rows::show(&step, args.json)?;
             }
         }
     }

@@ -1,122 +1,58 @@
 //! `generate`: text to task data.
 
-use std::io::Write as _;
-
 use indicatif::HumanCount;
+use instil::Result;
 use instil::ledger::Ledger;
 use instil::recipe::{Generate, Step};
 use instil::reject::Stage;
-use instil::run::{Done, Existing, Plan, Report};
-use instil::{Error, Result};
+use instil::run::{Done, Plan, Report};
 
 use crate::args::{GenerateArgs, How};
-use crate::progress::{Progress, catch_interrupts};
-use crate::{exit, output, settings, tables};
+use crate::progress::Progress;
+use crate::{output, settings, tables};
 use tables::reasons;
 
 pub(crate) fn run(args: GenerateArgs) -> Result<u8> {
     let mut step = Generate { input: args.input, ..Generate::default() };
     settings::what_over(&mut step, args.what);
-    step.output = match (args.output, args.how.dry_run) {
-        (Some(output), _) => output,
-        (None, true) => "out".to_owned(),
-        (None, false) => {
-            return Err(Error::usage("no output is named").with_hint(
-                "add `-o out` for a dataset folder, `-o out.jsonl` for a file, `-o -` to print the rows",
-            ));
-        }
-    };
+    step.output = super::output_of(args.output, &args.how.of_all)?;
     execute(step, &args.how)
 }
 
 /// Runs one settled step of `generate` and says how it went.
 pub(crate) fn execute(mut step: Generate, how: &How) -> Result<u8> {
     settings::how_over(&mut step, how);
-    if how.dry_run {
+    if how.of_all.dry_run {
         if step.output == "-" {
             step.output = "rows.jsonl".to_owned();
         }
-        return super::check::show(&step, how.json);
+        return super::check::show(&step, how.of_all.json);
     }
     if step.output == "-" {
-        return to_stdout(step, how);
+        let hash = Step::from(step.clone()).hash();
+        return super::to_stdout(&hash, &how.of_all, |file| {
+            // Rows that an earlier start made and could not print are made again.
+            to_path(&Generate { output: file, keep_run: true, ..step }, "-", how)
+        });
     }
     let shown = step.output.clone();
     to_path(&step, &shown, how)
-}
-
-/// The rows of standard output are made as those of a file, so that nothing half made is printed. The
-/// folder is that of the recipe: an interrupted run is continued by the same command here too.
-fn to_stdout(mut step: Generate, how: &How) -> Result<u8> {
-    if how.json {
-        return Err(Error::usage("--json prints the report on standard output, where the rows go")
-            .with_hint("write the rows to a file with -o"));
-    }
-    let folder = std::env::temp_dir().join(format!("instil-{}", Step::from(step.clone()).hash()));
-    let failed = |e| Error::output(format!("failed to use `{}`", folder.display())).because(e);
-    std::fs::create_dir_all(&folder).map_err(failed)?;
-    step.output = folder.join("rows.jsonl").to_string_lossy().into_owned();
-    // Rows that an earlier start made and could not print are made again.
-    step.keep_run = true;
-    let code = to_path(&step, "-", how)?;
-    if code > exit::LIMIT_MISSED {
-        return Ok(code);
-    }
-    let printed = std::fs::File::open(&step.output)
-        .and_then(|mut rows| std::io::copy(&mut rows, &mut std::io::stdout()))
-        .and_then(|_| std::io::stdout().flush());
-    std::fs::remove_dir_all(&folder).map_err(failed)?;
-    match printed {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::output("failed to print the rows").because(e))
-        }
-        _ => Ok(code),
-    }
 }
 
 /// Runs a step; `shown` is what the user calls its output.
 fn to_path(step: &Generate, shown: &str, how: &How) -> Result<u8> {
     let plan = Plan::of(step)?;
     let model = settings::model(step)?;
-    let existing = match (how.resume, how.overwrite) {
-        (true, _) => Existing::Resume,
-        (_, true) => Existing::Overwrite,
-        _ => Existing::Same,
-    };
-    if let Some(path) = &how.rejects {
-        // A path that can't be written is better known before the work than after it.
-        std::fs::File::create(path)
-            .map_err(|e| Error::output(format!("failed to write `{}`", path.display())).because(e))?;
-    }
-    catch_interrupts()?;
-    if how.verbose {
-        for file in &plan.files {
-            output::talk(&format!("reads {} ({} bytes)", file.name, HumanCount(file.bytes)));
-        }
-    }
-    let mut progress = Progress::start(how.quiet);
+    let existing = super::before(&how.of_all, plan.files.iter())?;
+    let mut progress = Progress::start(how.of_all.quiet);
     let done = instil::run::generate(step, &plan, model.as_ref(), existing, &mut |ledger, read| {
         progress.watch(ledger, read)
     });
     progress.finish();
     let done = done?;
 
-    let (report, code) = match &done {
-        Done::Finished(report) | Done::AlreadyFinished(report) => {
-            let missed = step.max_drop.is_some_and(|most| report.ledger.drop_share() > most);
-            (report, if missed { exit::LIMIT_MISSED } else { exit::DONE })
-        }
-        Done::Interrupted(report) => (report, exit::INTERRUPTED),
-        Done::Failed(report) => (report, exit::NOT_DONE),
-    };
-    if let Some(path) = &how.rejects {
-        instil::stats::write_rejects(plan.layout.run().as_path(), path)?;
-    }
-    instil::run::tidy(&plan.layout, step.keep_run, &done)?;
-    if how.json {
-        output::data(&serde_json::to_string(report).expect("a report is plain values"));
-    }
-    if !how.quiet {
+    let (report, code) = super::after(&how.of_all, &plan.layout, step.max_drop, step.keep_run, &done)?;
+    if !how.of_all.quiet {
         say(step, shown, how, &done, report, code);
     }
     Ok(code)
@@ -126,7 +62,7 @@ fn to_path(step: &Generate, shown: &str, how: &How) -> Result<u8> {
 fn say(step: &Generate, shown: &str, how: &How, done: &Done, report: &Report, code: u8) {
     let ledger = &report.ledger;
     let read = ledger.stage(Stage::Read);
-    if how.verbose || matches!(done, Done::Finished(_)) {
+    if how.of_all.verbose || matches!(done, Done::Finished(_)) {
         output::talk(&tables::kinds(ledger).trim_fmt());
     }
     if !read.rejects.is_empty() {
@@ -165,13 +101,7 @@ fn say(step: &Generate, shown: &str, how: &How, done: &Done, report: &Report, co
             ));
         }
     }
-    if code == exit::LIMIT_MISSED {
-        output::talk(&format!(
-            "{:.1} % of the samples were dropped, more than --max-drop {:.1} %",
-            100.0 * ledger.drop_share(),
-            100.0 * step.max_drop.unwrap_or(1.0)
-        ));
-    }
+    super::say_limit(ledger, step.max_drop, code);
 }
 
 fn failures(ledger: &Ledger) -> u64 {

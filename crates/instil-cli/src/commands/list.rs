@@ -27,6 +27,7 @@ pub(crate) fn run(args: ListArgs) -> Result<u8> {
             .iter()
             .map(|format| json!({"name": format.name(), "about": format.about()}))
             .collect(),
+        Listed::Templates => templates(&args)?,
         Listed::Rejects => Reason::ALL
             .iter()
             .map(|reason| json!({"name": reason.word(), "stage": reason.stage().name(), "about": reason.about()}))
@@ -50,4 +51,29 @@ pub(crate) fn run(args: ListArgs) -> Result<u8> {
     }
     output::data(&table.trim_fmt());
     Ok(exit::DONE)
+}
+
+/// The templates of the files that are named, with the kind of task where that is known.
+fn templates(args: &ListArgs) -> Result<Vec<Value>> {
+    let collection = instil::run::collection(&args.templates)?;
+    if let Some(key) = &args.dataset {
+        collection.dataset(key)?;
+    }
+    let kinds: std::collections::HashMap<_, _> = instil::template::remix::invert(&collection, false)
+        .inverted
+        .into_iter()
+        .map(|inverted| ((inverted.key, inverted.template), inverted.kind))
+        .collect();
+    Ok(collection
+        .templates()
+        .filter(|template| args.dataset.as_deref().is_none_or(|key| key == &*template.dataset))
+        .map(|template| {
+            let kind = kinds.get(&(template.dataset.clone(), template.name.clone())).copied();
+            json!({
+                "dataset": &*template.dataset,
+                "name": template.name,
+                "task": template.task.or(kind).map_or("", |kind| kind.short()),
+            })
+        })
+        .collect())
 }

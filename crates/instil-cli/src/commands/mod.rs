@@ -1,9 +1,119 @@
-//! The verbs, a file each: settle, call the library, print.
+//! The verbs, a file each: settle, call the library, print. What every run does before and after stands here.
 
 pub(crate) mod check;
+pub(crate) mod check_templates;
 pub(crate) mod doctor;
+pub(crate) mod from_rows;
 pub(crate) mod generate;
 pub(crate) mod list;
 pub(crate) mod run;
 pub(crate) mod stats;
 pub(crate) mod trace;
+
+use std::io::Write as _;
+
+use indicatif::HumanCount;
+use instil::ledger::Ledger;
+use instil::run::{Done, Existing, Report, tidy};
+use instil::sink::Layout;
+use instil::source::SourceFile;
+use instil::{Error, Result};
+
+use crate::args::HowOfAll;
+use crate::progress::catch_interrupts;
+use crate::{exit, output};
+
+/// The output as typed; with `--dry-run` none is needed.
+fn output_of(typed: Option<String>, how: &HowOfAll) -> Result<String> {
+    match (typed, how.dry_run) {
+        (Some(output), _) => Ok(output),
+        (None, true) => Ok("out".to_owned()),
+        (None, false) => Err(Error::usage("no output is named").with_hint(
+            "add `-o out` for a dataset folder, `-o out.jsonl` for a file, `-o -` to print the rows",
+        )),
+    }
+}
+
+/// The rows of standard output are made as those of a file, so that nothing half made is printed. The
+/// folder is that of the recipe with this hash: an interrupted run is continued by the same command here too.
+fn to_stdout(hash: &str, how: &HowOfAll, to_file: impl FnOnce(String) -> Result<u8>) -> Result<u8> {
+    if how.json {
+        return Err(Error::usage("--json prints the report on standard output, where the rows go")
+            .with_hint("write the rows to a file with -o"));
+    }
+    let folder = std::env::temp_dir().join(format!("instil-{hash}"));
+    let failed = |e| Error::output(format!("failed to use `{}`", folder.display())).because(e);
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    let file = folder.join("rows.jsonl").to_string_lossy().into_owned();
+    let code = to_file(file.clone())?;
+    if code > exit::LIMIT_MISSED {
+        return Ok(code);
+    }
+    let printed = std::fs::File::open(&file)
+        .and_then(|mut rows| std::io::copy(&mut rows, &mut std::io::stdout()))
+        .and_then(|_| std::io::stdout().flush());
+    std::fs::remove_dir_all(&folder).map_err(failed)?;
+    match printed {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::output("failed to print the rows").because(e))
+        }
+        _ => Ok(code),
+    }
+}
+
+/// What comes before a run: the flags that can fail, the files that are read.
+fn before<'a>(how: &HowOfAll, files: impl Iterator<Item = &'a SourceFile>) -> Result<Existing> {
+    if let Some(path) = &how.rejects {
+        // A path that can't be written is better known before the work than after it.
+        std::fs::File::create(path)
+            .map_err(|e| Error::output(format!("failed to write `{}`", path.display())).because(e))?;
+    }
+    catch_interrupts()?;
+    if how.verbose {
+        for file in files {
+            output::talk(&format!("reads {} ({} bytes)", file.name, HumanCount(file.bytes)));
+        }
+    }
+    Ok(match (how.resume, how.overwrite) {
+        (true, _) => Existing::Resume,
+        (_, true) => Existing::Overwrite,
+        _ => Existing::Same,
+    })
+}
+
+/// What comes after a run: rejects, the run folder, the report as JSON; and the exit code.
+fn after<'a>(
+    how: &HowOfAll,
+    layout: &Layout,
+    max_drop: Option<f64>,
+    keep_run: bool,
+    done: &'a Done,
+) -> Result<(&'a Report, u8)> {
+    let (report, code) = match done {
+        Done::Finished(report) | Done::AlreadyFinished(report) => {
+            let missed = max_drop.is_some_and(|most| report.ledger.drop_share() > most);
+            (report, if missed { exit::LIMIT_MISSED } else { exit::DONE })
+        }
+        Done::Interrupted(report) => (report, exit::INTERRUPTED),
+        Done::Failed(report) => (report, exit::NOT_DONE),
+    };
+    if let Some(path) = &how.rejects {
+        instil::stats::write_rejects(layout.run().as_path(), path)?;
+    }
+    tidy(layout, keep_run, done)?;
+    if how.json {
+        output::data(&serde_json::to_string(report).expect("a report is plain values"));
+    }
+    Ok((report, code))
+}
+
+/// Says that too much was dropped, if it was.
+fn say_limit(ledger: &Ledger, max_drop: Option<f64>, code: u8) {
+    if code == exit::LIMIT_MISSED {
+        output::talk(&format!(
+            "{:.1} % of the samples were dropped, more than --max-drop {:.1} %",
+            100.0 * ledger.drop_share(),
+            100.0 * max_drop.unwrap_or(1.0)
+        ));
+    }
+}

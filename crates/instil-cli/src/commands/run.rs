@@ -30,7 +30,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
             ))
             .with_hint("add `output = \"out\"`"));
         }
-        if steps > 1 && !args.how.quiet {
+        if steps > 1 && !args.how.of_all.quiet {
             output::talk(&format!(
                 "step {number} of {steps}: {} {} -> {}",
                 step.verb().name(),
@@ -40,9 +40,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
         }
         let code = match step {
             Step::Generate(step) => super::generate::execute(*step, &args.how)?,
-            Step::FromRows(step) => {
-                return Err(Error::usage(format!("`{}` is not there yet", step.verb.name())));
-            }
+            Step::FromRows(step) => super::from_rows::execute(*step, &args.how.of_all)?,
         };
         worst = worst.max(code);
         // A missed limit doesn't stop the chain; a step that isn't done does.

@@ -43,6 +43,7 @@ fn every_command_of_the_documents_runs() {
         for file in files {
             let text = std::fs::read_to_string(&file).unwrap();
             let place = Place::with_examples();
+            place.add_leases();
             for step in steps(&text) {
                 ran += run(&place, &step, &file.display().to_string());
             }

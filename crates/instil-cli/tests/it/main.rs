@@ -4,6 +4,7 @@
 
 mod docs;
 mod errors;
+mod from_rows;
 mod generate;
 mod kill;
 mod recorded;

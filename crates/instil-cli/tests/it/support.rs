@@ -24,6 +24,21 @@ impl Place {
         place
     }
 
+    /// A place that holds a copy of the repository's `recipes/leases/`: labelled rows and templates.
+    pub(crate) fn with_leases() -> Self {
+        let place = Self::new();
+        place.add_leases();
+        place
+    }
+
+    pub(crate) fn add_leases(&self) {
+        std::fs::create_dir_all(self.path("recipes/leases")).unwrap();
+        for entry in std::fs::read_dir(repository().join("recipes/leases")).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), self.path("recipes/leases").join(entry.file_name())).unwrap();
+        }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -97,6 +112,21 @@ pub(crate) fn repository() -> &'static Path {
 /// The objects of JSON lines.
 pub(crate) fn objects(lines: &str) -> Vec<serde_json::Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Asserts that every stage of a run adds up and gets what the one before gave.
+pub(crate) fn assert_closes(output: &Path) {
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(output.join("run/report.json")).unwrap()).unwrap();
+    let mut given = None;
+    for stage in report["stages"].as_array().unwrap() {
+        let rejects: u64 = stage["rejects"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+        let number = |name: &str| stage[name].as_u64().unwrap();
+        let settled = number("out") + rejects + number("errors") + number("pending");
+        assert_eq!(number("expected"), settled, "{stage}");
+        assert!(given.is_none_or(|given| given == number("in")), "{stage}");
+        given = Some(number("out"));
+    }
 }
 
 /// Every file of an output that must be the same bytes for the same recipe.

@@ -290,6 +290,7 @@ impl ColumnBuilder {
             (Self::Int64(column), Cell::Null) => column.append_null(),
             (Self::UInt64(column), Cell::UInt(number)) => column.append_value(*number),
             (Self::Float64(column), Cell::Float(number)) => column.append_value(*number),
+            (Self::Float64(column), Cell::Null) => column.append_null(),
             (Self::Texts(column), Cell::Texts(texts)) => {
                 for text in texts {
                     column.values().append_value(text);

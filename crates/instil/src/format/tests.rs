@@ -69,5 +69,5 @@ fn an_empty_builder_has_the_schema_of_a_full_one() {
 #[test]
 fn only_the_conversation_does_not_fit_a_flat_table() {
     let flat = Format::ALL.map(Format::is_flat);
-    assert_eq!(flat, [false, true, true, true]);
+    assert_eq!(flat, [false, true, true, true, true]);
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Verb;
+use crate::draw::Splits;
+use crate::error::Result;
 
 /// The settings of `apply` and `remix`, with the defaults of the program.
 ///
@@ -61,6 +63,16 @@ pub struct FromRows {
     pub keep_run: bool,
     /// Threads that render; 0 means one a processor.
     pub threads: usize,
+}
+
+impl FromRows {
+    /// The splits of its output.
+    ///
+    /// # Errors
+    /// When they are not written as splits are.
+    pub fn splits(&self) -> Result<Splits> {
+        self.split.as_deref().map_or_else(|| Ok(Splits::default()), Splits::parse)
+    }
 }
 
 impl Default for FromRows {

@@ -122,8 +122,8 @@ impl Step {
     /// When they are not written as splits are.
     pub fn splits(&self) -> Result<Splits> {
         match self {
-            Self::FromRows(FromRows { split: Some(words), .. }) => Splits::parse(words),
-            _ => Ok(Splits::default()),
+            Self::Generate(_) => Ok(Splits::default()),
+            Self::FromRows(step) => step.splits(),
         }
     }
 

@@ -9,6 +9,9 @@ mod existing;
 mod hold;
 mod generate;
 mod look;
+mod rows_plan;
+mod from_rows;
+mod look_rows;
 
 use std::fs;
 use std::path::Path;
@@ -20,9 +23,12 @@ use crate::ledger::Ledger;
 use crate::sink::Layout;
 
 pub use existing::Existing;
+pub use from_rows::from_rows;
 pub use generate::generate;
 pub use look::{Look, LookPrompt, look};
+pub use look_rows::{LookRows, look_rows};
 pub use plan::Plan;
+pub use rows_plan::{RowsPlan, Set, collection};
 
 use existing::remove;
 

@@ -1,6 +1,5 @@
 //! A recipe settled: names looked up, inputs found, documents cut so that every prompt fits.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +14,8 @@ use crate::record::{Document, Passage};
 use crate::reject::Reject;
 use crate::sink::Layout;
 use crate::source::{self, Documents, SourceFile};
+
+use super::rows_plan::without_own_output;
 
 /// Tokens that joining passage and prompt may add to the sum of their own counts.
 const SEAM_TOKENS: usize = 8;
@@ -83,14 +84,7 @@ impl Plan {
         };
         road.chunker = chunker(recipe, &road, tokenizer)?;
         let mut files = source::resolve(&recipe.input)?;
-        // `generate . -o out` must not read its own rows the second time.
-        let own: Vec<_> = [layout.output(), &layout.run()].iter().flat_map(fs::canonicalize).collect();
-        if !own.is_empty() {
-            files.retain(|file| {
-                let path = fs::canonicalize(&file.path);
-                !path.is_ok_and(|path| own.iter().any(|own| path.starts_with(own)))
-            });
-        }
+        without_own_output(&mut files, &layout);
         Ok(Self { files, road, format, layout })
     }
 

@@ -13,5 +13,6 @@ pub mod collection;
 pub mod engine;
 pub mod remix;
 pub mod lift;
+pub mod rendered;
 
 pub use collection::{Collection, Metadata, Template};

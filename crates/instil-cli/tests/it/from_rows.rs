@@ -1,0 +1,271 @@
+//! `apply` and `remix`: whole commands over rows and templates of our own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::{Place, assert_closes, bytes, objects};
+
+const ROWS: &str = "recipes/leases/clauses.jsonl";
+const TEMPLATES: &str = "recipes/leases/templates.yaml";
+
+/// So many rows with passages of which each stands in three of them.
+fn many(place: &Place, rows: usize) {
+    let lines: Vec<String> = (0..rows)
+        .map(|row| {
+            let clause = format!("Clause {} obliges the {}th party.", row / 3, row / 3);
+            json!({"clause": clause, "question": format!("Who is obliged by {row}?"), "answer": "the party", "topic": row % 9})
+                .to_string()
+        })
+        .collect();
+    place.write("many.jsonl", lines.join("\n"));
+}
+
+fn ledger(place: &Place, output: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(place.path(output).join("run/report.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn apply_puts_each_row_into_a_template() {
+    let place = Place::with_leases();
+    assert_snapshot!(place.told(&["apply", ROWS, "--templates", TEMPLATES, "-o", "out"]));
+    assert_closes(&place.path("out"));
+    assert_snapshot!(place.ok(&[
+        "apply",
+        ROWS,
+        "--templates",
+        TEMPLATES,
+        "--limit",
+        "2",
+        "--template",
+        "all",
+        "-o",
+        "-",
+        "-q"
+    ]));
+}
+
+#[test]
+fn remix_turns_templates_inside_out() {
+    let place = Place::with_leases();
+    let args = ["remix", ROWS, "--templates", TEMPLATES, "--limit", "3", "-o", "-", "-q"];
+    assert_snapshot!(place.ok(&args));
+    let published = place.ok(&[&args[..], &["--format", "ctga"]].concat());
+    let columns: BTreeSet<String> =
+        objects(&published)[0].as_object().unwrap().keys().map(ToOwned::to_owned).collect();
+    let expected =
+        ["context", "dataset", "dataset_config", "input", "output", "task_input", "task_output", "task_type"];
+    assert_eq!(columns, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn remix_lists_templates_and_why_others_are_not_used() {
+    let place = Place::with_leases();
+    assert_snapshot!(place.told(&["remix", "--list", "--templates", TEMPLATES]));
+    let listed = objects(&place.ok(&["remix", "--list", "--templates", TEMPLATES, "--json"]));
+    assert_eq!(listed.len(), 3);
+    assert_eq!(listed[0]["kind"], "exqa");
+    place.write("plain.yaml", "name: plain\ntask: qa\njinja: 'Say {{a}} ||| {{b}}'\n");
+    assert_snapshot!(place.told(&["remix", "--list", "--templates", "plain.yaml", "-v"]));
+    assert_snapshot!(place.told(&["list", "templates", "--templates", TEMPLATES]));
+}
+
+#[test]
+fn the_same_bytes_for_any_number_of_threads_and_after_a_second_start() {
+    let place = Place::with_leases();
+    many(&place, 2000);
+    let make = |output: &str, more: &[&str]| {
+        let args = ["remix", "many.jsonl", "--templates", TEMPLATES, "-o", output, "-q", "--shuffle"];
+        place.ok(&[
+            &args[..],
+            &["--split", "validation=20%", "--cap", "1500", "--weight", "leases=1.5"],
+            more,
+        ]
+        .concat());
+        let mut bytes = bytes(&place.path(output));
+        // The card says the folder's name.
+        bytes.remove("README.md");
+        bytes
+    };
+    let once = make("one", &["--threads", "1"]);
+    assert_eq!(once, make("two", &["--threads", "2"]));
+    assert_eq!(once, make("one", &["--threads", "3"]), "a finished run is left alone");
+    assert_ne!(once, make("other", &["--seed", "1"]));
+    assert_closes(&place.path("two"));
+    place.ok(&["run", "one/run/recipe.toml", "-o", "again", "-q"]);
+    let mut again = bytes(&place.path("again"));
+    again.remove("README.md");
+    assert_eq!(once, again);
+}
+
+#[test]
+fn caps_and_weights_are_met_and_counted() {
+    let place = Place::with_leases();
+    many(&place, 900);
+    place.ok(&[
+        "apply",
+        "many.jsonl",
+        "--templates",
+        TEMPLATES,
+        "-o",
+        "out",
+        "-q",
+        "--cap",
+        "300",
+        "--weight",
+        "leases=2",
+    ]);
+    let report = ledger(&place, "out");
+    assert_eq!(report["rows"], 600);
+    assert_eq!(report["sets"]["leases"]["rows"], 900);
+    assert_eq!(report["sets"]["leases"]["rejects"]["not_drawn"], 600);
+    assert_closes(&place.path("out"));
+    let none =
+        place.told(&["apply", "many.jsonl", "--templates", TEMPLATES, "-o", "none", "--weight", "leese=2"]);
+    assert_snapshot!(none);
+}
+
+#[test]
+fn no_passage_is_on_both_sides_of_a_split() {
+    let place = Place::with_leases();
+    many(&place, 1500);
+    for verb in ["apply", "remix"] {
+        let args = [verb, "many.jsonl", "--templates", TEMPLATES, "--template", "all", "-o", verb, "-q"];
+        place.ok(&[&args[..], &["--split", "validation=10%,test=5%"]].concat());
+        let mut sides: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        let mut rows = BTreeMap::new();
+        for split in ["train", "validation", "test"] {
+            let file = place.path(verb).join(format!("data/{split}-00000-of-00001.parquet"));
+            for row in instil::rows::of_file(&file).unwrap() {
+                let text = serde_json::to_string(&row.unwrap()).unwrap();
+                let from = text.find("Clause ").unwrap();
+                let passage = &text[from..from + text[from..].find(" obliges").unwrap()];
+                sides.entry(passage.to_owned()).or_default().insert(split);
+                *rows.entry(split).or_insert(0) += 1;
+            }
+        }
+        assert_eq!(sides.len(), 500);
+        assert!(sides.values().all(|sides| sides.len() == 1), "{verb}: {sides:?}");
+        assert_eq!(rows.values().sum::<i32>(), 4500);
+        assert!((300..600).contains(&rows["validation"]), "{rows:?}");
+    }
+}
+
+#[test]
+fn a_row_that_does_not_fit_is_rejected_by_name() {
+    let place = Place::with_leases();
+    let rows = [
+        json!({"clause": "A.", "question": "B?", "answer": "C", "topic": 1}).to_string(),
+        json!({"clause": "A.", "question": "B?", "topic": 1}).to_string(),
+        json!({"clause": "A.", "question": null, "answer": "C"}).to_string(),
+        json!({"clause": "A.", "question": "B?", "answer": "", "topic": 1}).to_string(),
+        json!({"clause": "A {{context}}.", "question": "B?", "answer": "C", "topic": 1}).to_string(),
+        json!({"clause": "", "question": "B?", "answer": "C", "topic": 1}).to_string(),
+        "nonsense".to_owned(),
+        "[1]".to_owned(),
+    ];
+    place.write("rows.jsonl", rows.join("\n"));
+    let reasons = |verb: &str, template: &str| -> Vec<String> {
+        let args = [verb, "rows.jsonl", "--templates", TEMPLATES, "--template", template, "-o", "out", "-q"];
+        place.ok(&[&args[..], &["--rejects", "rejects.jsonl", "--overwrite"]].concat());
+        assert_closes(&place.path("out"));
+        let rejects = objects(&std::fs::read_to_string(place.path("rejects.jsonl")).unwrap());
+        rejects
+            .iter()
+            .map(|reject| format!("{} {}", reject["row"], reject["reason"].as_str().unwrap()))
+            .collect()
+    };
+    assert_eq!(
+        reasons("apply", "ask about a clause"),
+        ["2 missing_field", "3 missing_field", "4 empty_response", "7 invalid_json", "8 invalid_json"]
+    );
+    assert_eq!(
+        reasons("remix", "ask about a clause"),
+        [
+            "2 missing_field",
+            "3 missing_field",
+            "4 empty_response",
+            "5 marker_in_row",
+            "6 no_passage",
+            "7 invalid_json",
+            "8 invalid_json"
+        ]
+    );
+}
+
+#[test]
+fn mistakes_name_place_cause_and_way_out() {
+    let place = Place::with_leases();
+    place.write(
+        "filter.yaml",
+        "name: shout\ntask: qa\njinja: |\n  {{clause}}\n  Q: {{ question | uper }}\n  ||| {{answer}}\n",
+    );
+    place.write("syntax.yaml", "name: open\njinja: '{{ clause ||| {{answer}}'\n");
+    place.write("shape.yaml", "- 1\n- 2\n");
+    place.write(
+        "lost.yaml",
+        "name: lost\ntask: qa\ncontext: '{{paragraph}}'\njinja: '{{clause}} {{question}} ||| {{answer}}'\n",
+    );
+    place.write("unknown.yaml", "name: unknown\njinja: '{{clause}} {{quesstion}} ||| {{answer}}'\n");
+    let say = |args: &[&str]| {
+        let told = place.told(args);
+        assert!(!place.path("out").exists(), "{told}");
+        told
+    };
+    assert_snapshot!("undefined_filter", say(&["apply", ROWS, "--templates", "filter.yaml", "-o", "out"]));
+    assert_snapshot!("check_undefined_filter", say(&["check", "filter.yaml"]));
+    assert_snapshot!("broken_syntax", say(&["apply", ROWS, "--templates", "syntax.yaml", "-o", "out"]));
+    assert_snapshot!("another_shape", say(&["apply", ROWS, "--templates", "shape.yaml", "-o", "out"]));
+    assert_snapshot!("lost_context", say(&["remix", ROWS, "--templates", "lost.yaml", "-o", "out"]));
+    assert_snapshot!("check_lost_context", say(&["check", "lost.yaml"]));
+    assert_snapshot!("no_templates", say(&["apply", ROWS, "-o", "out"]));
+    assert_snapshot!(
+        "no_such_template",
+        say(&["apply", ROWS, "--templates", TEMPLATES, "--template", "ask a clause", "-o", "out"])
+    );
+    assert_snapshot!(
+        "no_such_dataset",
+        say(&["apply", ROWS, "--templates", TEMPLATES, "--dataset", "lease", "-o", "out"])
+    );
+    assert_snapshot!(
+        "split_into_a_file",
+        say(&["apply", ROWS, "--templates", TEMPLATES, "--split", "test=10%", "-o", "out.jsonl"])
+    );
+    assert_snapshot!(
+        "ctga_by_apply",
+        say(&["apply", ROWS, "--templates", TEMPLATES, "--format", "ctga", "-o", "out"])
+    );
+    assert_snapshot!("text_is_no_rows", {
+        place.write("a.txt", "text");
+        say(&["apply", "a.txt", "--templates", TEMPLATES, "-o", "out"])
+    });
+    // A variable that no row has is found row by row, and every one of them says so.
+    assert_snapshot!(
+        "unknown_variable",
+        place.told(&["apply", ROWS, "--templates", "unknown.yaml", "-o", "out"])
+    );
+}
+
+#[test]
+fn a_dry_run_shows_examples_and_writes_nothing() {
+    let place = Place::with_leases();
+    assert_snapshot!(place.told(&["remix", ROWS, "--templates", TEMPLATES, "--dry-run"]));
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn a_recipe_of_two_verbs_is_checked_and_run() {
+    let place = Place::with_leases();
+    let recipe = format!(
+        "version = 1\n[[step]]\nverb = 'apply'\ninput = ['{ROWS}']\ntemplates = ['{TEMPLATES}']\noutput = 'applied'\n\
+         [[step]]\nverb = 'remix'\ninput = ['{ROWS}']\ntemplates = ['{TEMPLATES}']\noutput = 'remixed'\nshuffle = true\n"
+    );
+    place.write("recipe.toml", &recipe);
+    place.ok(&["check", "recipe.toml"]);
+    place.ok(&["run", "recipe.toml", "-q"]);
+    assert_eq!(ledger(&place, "applied")["rows"], 12);
+    assert_eq!(ledger(&place, "remixed")["rows"], 12);
+    place.write("wrong.toml", recipe.replace("shuffle", "shufle"));
+    assert_snapshot!(place.told(&["check", "wrong.toml"]));
+}

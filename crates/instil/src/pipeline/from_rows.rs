@@ -1,0 +1,572 @@
+//! The road from labelled rows: drawn, lifted where they come rendered, put into templates, parsed,
+//! checked and written.
+//!
+//! Rows are read and written by one thread and worked on by others, in batches that are put back into
+//! the order of the rows; every choice is a function of the seed and of the row, so that the output
+//! depends on the recipe alone.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::Ended;
+use crate::draw::{Selection, Splits, copies, split_of};
+use crate::error::{Error, Result};
+use crate::ledger::Ledger;
+use crate::prompt::bonito;
+use crate::record::{Example, Origin, Provenance, Role, Row, Turn};
+use crate::reject::{Reason, Reject, Stage};
+use crate::rng::{hex_of, seed_of};
+use crate::shuffle::Shuffle;
+use crate::sink::Writer;
+use crate::source::TEXT_NAMES;
+use crate::source::adapter::RenderedColumns;
+use crate::task::Task;
+use crate::template::engine::{Compiled, Fields};
+use crate::template::remix::{self, Inverted, PairFault};
+use crate::template::rendered::Lifters;
+
+/// Rows of a batch: enough that handing it over costs nothing, few enough that memory stays flat.
+const BATCH: usize = 256;
+
+/// What is made of each row: a recipe with its names looked up and its templates compiled.
+pub struct RowsRoad {
+    /// The templates of each dataset.
+    pub templates: HashMap<Arc<str>, Vec<Prepared>>,
+    /// How often each row is taken.
+    pub quotas: Quotas,
+    /// Reads rendered rows backwards.
+    pub lifters: Lifters,
+    /// Whether every template makes an example of a row, or a random one.
+    pub all_templates: bool,
+    /// Whether to follow the published construction: a template is drawn whether the row fits it or not.
+    pub reference: bool,
+    /// Which passages go to which split.
+    pub splits: Splits,
+    /// The seed that every random choice comes from.
+    pub seed: u64,
+}
+
+/// A template ready to be used.
+pub struct Prepared {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it teaches.
+    pub task: Task,
+    /// What it is when it is rendered.
+    pub compiled: Compiled,
+    /// How its parts make a pair, where it is turned inside out.
+    pub inverted: Option<Inverted>,
+}
+
+/// How often each row of a dataset is taken.
+#[derive(Clone, Debug, Default)]
+pub struct Quotas {
+    /// Rows of each dataset, counted beforehand where a cap has to choose among them.
+    pub counts: HashMap<Arc<str>, u64>,
+    /// The most rows of each dataset.
+    pub cap: Option<u64>,
+    /// How often a row that is taken is taken, by dataset; 1 where nothing is said.
+    pub weights: BTreeMap<String, f64>,
+}
+
+/// The quota of one dataset, as far as it is used up.
+struct Quota {
+    selection: Option<Selection>,
+    weight: f64,
+    seed: u64,
+    ordinal: u64,
+}
+
+impl Quotas {
+    fn of(&self, dataset: &str, seed: u64) -> Quota {
+        let count = self.counts.get(dataset).copied().unwrap_or(0);
+        Quota {
+            selection: self.cap.map(|cap| Selection::new(count, cap, seed_of(seed, &["cap", dataset]))),
+            weight: self.weights.get(dataset).copied().unwrap_or(1.0),
+            seed: seed_of(seed, &["weight", dataset]),
+            ordinal: 0,
+        }
+    }
+}
+
+impl Quota {
+    /// How often the next row is taken.
+    fn next(&mut self) -> u32 {
+        let is_taken = self.selection.as_mut().is_none_or(Selection::take);
+        let ordinal = self.ordinal;
+        self.ordinal += 1;
+        if is_taken { copies(self.weight, self.seed, ordinal) } else { 0 }
+    }
+}
+
+/// A labelled row, or the columns of one that comes rendered.
+pub struct Entry {
+    /// The row as it was read.
+    pub row: Row,
+    /// Where prompt, completion and template stand in it, if it comes rendered.
+    pub rendered: Option<RenderedColumns>,
+}
+
+/// A row on its way: read, and taken so often.
+struct Taken {
+    entry: Entry,
+    dataset: Arc<str>,
+    copies: u32,
+}
+
+type Item = Result<Taken, Reject>;
+
+/// What became of an item.
+enum Came {
+    /// It could not be read.
+    Unread(Reject),
+    /// It was read, and taken so often.
+    Row { dataset: Arc<str>, copies: Vec<Copy> },
+}
+
+/// What became of one taking of a row: of each template that it was put into.
+enum Copy {
+    NotLifted(Reject),
+    Made(Vec<Made>),
+}
+
+/// An example and its split, or why there is none.
+type Made = Result<(Box<Example>, usize), (Reject, Option<Task>)>;
+
+/// Sends `rows` down the road.
+///
+/// `watch` sees the ledger after each batch and can break off. With `shuffle` the examples are written in
+/// a random order, and what doesn't fit into memory waits in its folder.
+///
+/// # Errors
+/// When the output can't be written. Troubles of single rows are rejects.
+pub fn from_rows(
+    road: &RowsRoad,
+    mut rows: impl Iterator<Item = Result<Entry, Reject>>,
+    threads: NonZeroUsize,
+    mut shuffle: Option<Shuffle>,
+    writer: &mut Writer,
+    watch: &mut dyn FnMut(&Ledger) -> ControlFlow<()>,
+) -> Result<(Ledger, Ended)> {
+    let mut ledger = Ledger::of(&Stage::FROM_ROWS);
+    let (work, batches) = bounded::<(u64, Vec<Item>)>(2 * threads.get());
+    let (finished, results) = bounded::<(u64, Vec<Came>)>(4 * threads.get());
+    let ended = std::thread::scope(|scope| {
+        for _ in 0..threads.get() {
+            let (batches, finished) = (batches.clone(), finished.clone());
+            scope.spawn(move || work_off(road, &batches, &finished));
+        }
+        drop((batches, finished));
+        let mut line = Line { rows: &mut rows, road, quotas: HashMap::new(), exhausted: false };
+        let mut waiting: VecDeque<Option<Vec<Came>>> = VecDeque::new();
+        // How many batches have been written: the number of the first one that waits.
+        let mut left = 0;
+        loop {
+            while !line.exhausted && waiting.len() < 2 * threads.get() {
+                let batch = line.batch();
+                let number = left + waiting.len() as u64;
+                waiting.push_back(None);
+                work.send((number, batch)).expect("workers end only when there is no more work");
+            }
+            while let Some(Some(_)) = waiting.front() {
+                let batch = waiting.pop_front().flatten().expect("it was looked at above");
+                left += 1;
+                for came in batch {
+                    account(came, &mut ledger, shuffle.as_mut(), writer)?;
+                }
+                if watch(&ledger).is_break() {
+                    drop(work);
+                    return Ok(Ended::Interrupted);
+                }
+            }
+            if waiting.is_empty() {
+                if line.exhausted {
+                    drop(work);
+                    return Ok(Ended::Whole);
+                }
+                continue;
+            }
+            let (number, batch) = results.recv().expect("every batch comes back");
+            let place = usize::try_from(number - left).expect("the batches that wait are in memory");
+            waiting[place] = Some(batch);
+        }
+    });
+    let ended = ended?;
+    if let (Ended::Whole, Some(shuffle)) = (ended, shuffle) {
+        for record in shuffle.finish()? {
+            let (split, example): (usize, Example) = serde_json::from_slice(&record?)
+                .map_err(|e| Error::output("failed to read shuffled rows back").because(e))?;
+            writer.example(&example, split)?;
+        }
+    }
+    Ok((ledger, ended))
+}
+
+/// What a row, taken once, would come to.
+pub fn preview(road: &RowsRoad, entry: Result<Entry, Reject>) -> Vec<Result<Example, Reject>> {
+    let item = entry.map(|entry| {
+        let dataset = entry.row.dataset.clone().unwrap_or_else(|| "".into());
+        Taken { entry, dataset, copies: 1 }
+    });
+    match work(road, item) {
+        Came::Unread(reject) => vec![Err(reject)],
+        Came::Row { copies, .. } => copies
+            .into_iter()
+            .flat_map(|copy| match copy {
+                Copy::NotLifted(reject) => vec![Err((reject, None))],
+                Copy::Made(made) => made,
+            })
+            .map(|made| made.map(|(example, _)| *example).map_err(|(reject, _)| reject))
+            .collect(),
+    }
+}
+
+/// Rows on their way to the workers.
+struct Line<'a, I> {
+    rows: &'a mut I,
+    road: &'a RowsRoad,
+    quotas: HashMap<Arc<str>, Quota>,
+    exhausted: bool,
+}
+
+impl<I: Iterator<Item = Result<Entry, Reject>>> Line<'_, I> {
+    fn batch(&mut self) -> Vec<Item> {
+        let mut batch = Vec::with_capacity(BATCH);
+        while batch.len() < BATCH {
+            match self.rows.next() {
+                Some(Ok(entry)) => batch.push(Ok(self.take(entry))),
+                Some(Err(reject)) => batch.push(Err(reject)),
+                None => {
+                    self.exhausted = true;
+                    break;
+                }
+            }
+        }
+        batch
+    }
+
+    fn take(&mut self, entry: Entry) -> Taken {
+        let dataset = entry.row.dataset.clone().unwrap_or_else(|| "".into());
+        let road = self.road;
+        let quota =
+            self.quotas.entry(Arc::clone(&dataset)).or_insert_with(|| road.quotas.of(&dataset, road.seed));
+        Taken { entry, dataset, copies: quota.next() }
+    }
+}
+
+/// What a worker does until there is no more work.
+fn work_off(road: &RowsRoad, batches: &Receiver<(u64, Vec<Item>)>, finished: &Sender<(u64, Vec<Came>)>) {
+    for (number, batch) in batches {
+        let came = batch.into_iter().map(|item| work(road, item)).collect();
+        // Nobody listens any more when the run was broken off.
+        if finished.send((number, came)).is_err() {
+            return;
+        }
+    }
+}
+
+fn work(road: &RowsRoad, item: Item) -> Came {
+    let Taken { entry: Entry { mut row, rendered }, dataset, copies } = match item {
+        Ok(taken) => taken,
+        Err(reject) => return Came::Unread(reject),
+    };
+    if copies == 0 {
+        return Came::Row { dataset, copies: Vec::new() };
+    }
+    let facts = RowFacts::of(&row, &dataset);
+    if let Some(columns) = rendered {
+        match road.lifters.lift(&row, columns) {
+            Ok(fields) => row.fields = fields,
+            Err((reason, why)) => {
+                let not_lifted = || Copy::NotLifted(facts.reject(reason, None, why.clone()));
+                return Came::Row { dataset, copies: (0..copies).map(|_| not_lifted()).collect() };
+            }
+        }
+    }
+    let facts = facts.with_passage_of(&row);
+    let copies = (0..copies).map(|copy| Copy::Made(put(road, &facts, &row, copy))).collect();
+    Came::Row { dataset, copies }
+}
+
+/// What is known of a row whatever is made of it.
+struct RowFacts {
+    id: Arc<str>,
+    origin: Origin,
+    number: String,
+    dataset: Arc<str>,
+    /// What must not stand on both sides of a split, as far as the row alone tells: the field that is named
+    /// like a text, else the longest.
+    passage: String,
+}
+
+impl RowFacts {
+    fn of(row: &Row, dataset: &Arc<str>) -> Self {
+        let number = row.origin.row.map_or_else(String::new, |row| row.to_string());
+        let id = match row.fields.get("id") {
+            Some(serde_json::Value::String(id)) if !id.is_empty() => id.as_str().into(),
+            Some(serde_json::Value::Number(id)) => id.to_string().into(),
+            _ => hex_of(&[&row.origin.source, &number], 16).into(),
+        };
+        Self { id, origin: row.origin.clone(), number, dataset: Arc::clone(dataset), passage: String::new() }
+    }
+
+    fn with_passage_of(mut self, row: &Row) -> Self {
+        let text = |name: &str| row.fields.get(name).and_then(serde_json::Value::as_str);
+        let named = TEXT_NAMES.iter().find_map(|name| text(name));
+        let longest =
+            || row.fields.values().filter_map(serde_json::Value::as_str).max_by_key(|text| text.len());
+        self.passage = named.or_else(longest).unwrap_or_default().to_owned();
+        self
+    }
+
+    fn reject(&self, reason: Reason, task: Option<Task>, raw: String) -> Reject {
+        Reject {
+            reason,
+            origin: self.origin.clone(),
+            document: Some(Arc::clone(&self.id)),
+            span: None,
+            task,
+            sample: None,
+            raw,
+        }
+    }
+}
+
+/// Puts a row into the template that is drawn for it, or into all of them.
+fn put(road: &RowsRoad, facts: &RowFacts, row: &Row, copy: u32) -> Vec<Made> {
+    let templates = road.templates.get(&facts.dataset).map_or(&[][..], Vec::as_slice);
+    let lacks = |prepared: &Prepared| -> Vec<String> {
+        let names = prepared.compiled.required().iter();
+        let names = names.filter(|name| *name != remix::VARIABLE);
+        let is_there = |name: &&String| row.fields.get(*name).is_some_and(|value| !value.is_null());
+        names.filter(|name| !is_there(name)).cloned().collect()
+    };
+    let refuse =
+        |reason, task: Option<Task>, raw: String| Err((facts.reject(reason, task.clone(), raw), task));
+    if templates.is_empty() {
+        return vec![refuse(Reason::NoTemplate, None, facts.dataset.to_string())];
+    }
+    let drawn = seed_of(road.seed, &[&facts.dataset, &facts.origin.source, &facts.number, &copy.to_string()]);
+    let fields = if templates[0].inverted.is_some() {
+        remix::fields(row.fields.clone(), road.reference).map_err(fault)
+    } else {
+        Ok(Fields::of(&row.fields))
+    };
+    let fields = match fields {
+        Ok(fields) => fields,
+        Err(reason) => return vec![refuse(reason, None, raw_of(row))],
+    };
+    if road.all_templates {
+        let made = |prepared: &Prepared| {
+            let lacking = if road.reference { Vec::new() } else { lacks(prepared) };
+            if lacking.is_empty() {
+                return render(road, facts, prepared, &fields, drawn, copy);
+            }
+            let what = format!("template `{}` reads {}", prepared.name, lacking.join(", "));
+            refuse(Reason::MissingField, Some(prepared.task.clone()), what)
+        };
+        return templates.iter().map(made).collect();
+    }
+    let fit: Vec<&Prepared> =
+        templates.iter().filter(|prepared| road.reference || lacks(prepared).is_empty()).collect();
+    // The seed is uniform over 64 bits, and templates are few.
+    match fit.len() as u64 {
+        0 => {
+            let mut lacking: Vec<String> = templates.iter().flat_map(lacks).collect();
+            lacking.sort();
+            lacking.dedup();
+            let what = format!("no template of `{}` does without {}", facts.dataset, lacking.join(", "));
+            vec![refuse(Reason::MissingField, None, what)]
+        }
+        count => vec![render(road, facts, fit[(drawn % count) as usize], &fields, drawn, copy)],
+    }
+}
+
+/// From a template and a row to an example.
+fn render(
+    road: &RowsRoad,
+    facts: &RowFacts,
+    prepared: &Prepared,
+    fields: &Fields,
+    drawn: u64,
+    copy: u32,
+) -> Made {
+    let task = &prepared.task;
+    let refuse =
+        |reason, raw: String| Err((facts.reject(reason, Some(task.clone()), raw), Some(task.clone())));
+    let seed = seed_of(drawn, &[&prepared.name]);
+    let parts = match prepared.compiled.render(fields, seed) {
+        Ok(parts) => parts,
+        Err(fault) => {
+            let line = fault.line.map_or(String::new(), |line| format!(", line {line}"));
+            let what = format!("template `{}`{line}: {}", prepared.name, fault.message);
+            return refuse(Reason::NotRendered, what);
+        }
+    };
+    let raw = |parts: &[String]| format!("template `{}`: {}", prepared.name, parts.join("\n|||\n"));
+    let mut more = BTreeMap::new();
+    let (prompt, completion) = match &prepared.inverted {
+        Some(inverted) => {
+            let kept = parts.clone();
+            let pair = match inverted.pair(parts) {
+                Ok(pair) => pair,
+                Err(why) => return refuse(fault(why), raw(&kept)),
+            };
+            let prompt = bonito::prompt(inverted.kind, &pair.context);
+            let completion = bonito::target(&pair.instruction, &pair.response);
+            more.insert("context".to_owned(), pair.context);
+            more.insert("task_input".to_owned(), pair.instruction);
+            more.insert("task_output".to_owned(), pair.response);
+            (prompt, completion)
+        }
+        None => match <[String; 2]>::try_from(parts) {
+            Ok([prompt, _]) if prompt.is_empty() => return refuse(Reason::EmptyInstruction, raw(&[prompt])),
+            Ok([prompt, completion]) if completion.is_empty() => {
+                return refuse(Reason::EmptyResponse, raw(&[prompt, completion]));
+            }
+            Ok([prompt, completion]) => (prompt, completion),
+            Err(parts) if parts.len() < 2 => return refuse(Reason::NoSeparator, raw(&parts)),
+            Err(parts) => return refuse(Reason::SeveralSeparators, raw(&parts)),
+        },
+    };
+    let passage = more.entry("context".to_owned()).or_insert_with(|| facts.passage.clone());
+    let split = split_of(passage, &road.splits, road.seed);
+    let prompt_hash = hex_of(&[&prompt], 32);
+    let id = hex_of(
+        &[
+            &facts.dataset,
+            &facts.origin.source,
+            &facts.number,
+            &prepared.name,
+            &copy.to_string(),
+            &prompt_hash,
+        ],
+        16,
+    );
+    let example = Example {
+        id,
+        task: task.clone(),
+        turns: vec![
+            Turn { role: Role::User, content: prompt },
+            Turn { role: Role::Assistant, content: completion },
+        ],
+        fields: more,
+        provenance: Provenance {
+            document: Arc::clone(&facts.id),
+            origin: facts.origin.clone(),
+            span: None,
+            dataset: Some(Arc::clone(&facts.dataset)),
+            template: Arc::clone(&prepared.name),
+            model: None,
+            seed,
+            sample: copy,
+            prompt_hash,
+            repairs: Vec::new(),
+            prompt_tokens: None,
+            completion_tokens: None,
+        },
+    };
+    Ok((Box::new(example), split))
+}
+
+/// The reason that the ledger knows a fault of a pair by.
+fn fault(fault: PairFault) -> Reason {
+    match fault {
+        PairFault::EmptyContext | PairFault::NoPassage => Reason::NoPassage,
+        PairFault::EmptyInstruction => Reason::EmptyInstruction,
+        PairFault::EmptyResponse => Reason::EmptyResponse,
+        PairFault::OnlyPassage => Reason::OnlyPassage,
+        PairFault::SeveralResponses => Reason::SeveralSeparators,
+        PairFault::MarkerInRow => Reason::MarkerInRow,
+    }
+}
+
+fn raw_of(row: &Row) -> String {
+    serde_json::to_string(&row.fields).expect("fields are JSON")
+}
+
+/// Counts what became of an item, and writes it.
+fn account(
+    came: Came,
+    ledger: &mut Ledger,
+    mut shuffle: Option<&mut Shuffle>,
+    writer: &mut Writer,
+) -> Result<()> {
+    ledger.enter(Stage::Read, 1);
+    let (dataset, copies) = match came {
+        Came::Unread(reject) => {
+            ledger.reject(reject.reason, None);
+            return writer.reject(&reject);
+        }
+        Came::Row { dataset, copies } => (dataset, copies),
+    };
+    ledger.leave(Stage::Read);
+    ledger.set(&dataset).rows += 1;
+    ledger.enter(Stage::Draw, copies.len().max(1) as u64);
+    if copies.is_empty() {
+        // The rows that were not drawn may be millions; they are counted, and stand in their source.
+        ledger.reject(Reason::NotDrawn, None);
+        ledger.set(&dataset).reject(Reason::NotDrawn);
+        return Ok(());
+    }
+    for copy in copies {
+        ledger.leave(Stage::Draw);
+        ledger.enter(Stage::Lift, 1);
+        let made = match copy {
+            Copy::NotLifted(reject) => {
+                ledger.reject(reject.reason, None);
+                ledger.set(&dataset).expected += 1;
+                ledger.set(&dataset).reject(reject.reason);
+                writer.reject(&reject)?;
+                continue;
+            }
+            Copy::Made(made) => made,
+        };
+        ledger.leave(Stage::Lift);
+        ledger.enter(Stage::Template, made.len() as u64);
+        for made in made {
+            ledger.set(&dataset).expected += 1;
+            match made {
+                Ok((example, split)) => {
+                    ledger.leave(Stage::Template);
+                    for stage in [Stage::Parse, Stage::Check, Stage::Write] {
+                        ledger.enter(stage, 1);
+                        ledger.leave(stage);
+                    }
+                    ledger.set(&dataset).kept += 1;
+                    let kind = ledger.kind(&example.task);
+                    kind.expected += 1;
+                    kind.kept += 1;
+                    match &mut shuffle {
+                        Some(shuffle) => shuffle.push(
+                            &serde_json::to_vec(&(split, &*example)).expect("an example is plain values"),
+                        )?,
+                        None => writer.example(&example, split)?,
+                    }
+                }
+                Err((reject, task)) => {
+                    for stage in [Stage::Template, Stage::Parse, Stage::Check] {
+                        if stage != Stage::Template {
+                            ledger.enter(stage, 1);
+                        }
+                        if reject.reason.stage() == stage {
+                            break;
+                        }
+                        ledger.leave(stage);
+                    }
+                    if let Some(task) = &task {
+                        ledger.kind(task).expected += 1;
+                    }
+                    ledger.reject(reject.reason, task.as_ref().map(|task| (task, 1)));
+                    ledger.set(&dataset).reject(reject.reason);
+                    writer.reject(&reject)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! Rows that come rendered: a prompt and a completion, and the name of the template that made them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::{Map, Value};
+
+use super::engine::Options;
+use super::lift::{LiftFault, Lifter, Unliftable};
+use super::{Collection, Template};
+use crate::record::Row;
+use crate::reject::Reason;
+use crate::source::adapter::RenderedColumns;
+
+/// The templates of a collection, each turned round when the first row needs it.
+pub struct Lifters(HashMap<Arc<str>, HashMap<String, Slot>>);
+
+struct Slot {
+    template: Template,
+    whole: OnceLock<Result<Lifter, Unliftable>>,
+    cut: OnceLock<Result<Lifter, Unliftable>>,
+}
+
+impl Lifters {
+    /// The templates of a collection.
+    pub fn of(collection: &Collection) -> Self {
+        let mut lifters = HashMap::<Arc<str>, HashMap<String, Slot>>::new();
+        for template in collection.templates() {
+            let slot = Slot { template: template.clone(), whole: OnceLock::new(), cut: OnceLock::new() };
+            lifters.entry(Arc::clone(&template.dataset)).or_default().insert(template.name.clone(), slot);
+        }
+        Self(lifters)
+    }
+
+    /// The fields that the template of a rendered row shows. It is read backwards as a template that shows
+    /// its fields whole, and where that fails as one that cuts them, as the published package does.
+    ///
+    /// # Errors
+    /// Why there are none: the reason, and one line of detail.
+    pub fn lift(&self, row: &Row, columns: RenderedColumns) -> Result<Map<String, Value>, (Reason, String)> {
+        let text = |column: &str| row.fields.get(column).and_then(Value::as_str).unwrap_or_default();
+        let (name, dataset) = (text(columns.template), row.dataset.as_deref().unwrap_or_default());
+        let slot = self
+            .0
+            .get(dataset)
+            .and_then(|templates| templates.get(name))
+            .ok_or_else(|| (Reason::UnknownTemplate, format!("`{name}` of `{dataset}`")))?;
+        let (prompt, completion) = (text(columns.prompt), text(columns.completion));
+        let by = |lifter: &OnceLock<Result<Lifter, Unliftable>>, truncate| {
+            let lifter = lifter.get_or_init(|| Lifter::new(&slot.template, Options { truncate }));
+            let lifter = lifter.as_ref().map_err(|why| {
+                (Reason::Unliftable, format!("`{name}` of `{dataset}`: {}, line {}", why.construct, why.line))
+            })?;
+            lifter.lift(prompt, completion).map(|lifted| lifted.known()).map_err(|fault| {
+                let reason = match fault {
+                    LiftFault::Ambiguous(_) => Reason::Ambiguous,
+                    LiftFault::TooHard { .. } => Reason::Unliftable,
+                    LiftFault::NoMatch { .. }
+                    | LiftFault::Contradiction { .. }
+                    | LiftFault::Differs { .. } => Reason::NotLifted,
+                };
+                (reason, format!("`{name}` of `{dataset}`: {fault}"))
+            })
+        };
+        by(&slot.whole, false).or_else(|fault| by(&slot.cut, true).map_err(|_| fault))
+    }
+}
