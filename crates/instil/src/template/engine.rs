@@ -383,6 +383,14 @@ mod tests {
     }
 
     #[test]
+    fn a_list_can_meet_itself() {
+        let jinja = "{{ b + b }}{{ b == b }}{{ b <= b }}{{ b.count(b) }}{{ [b].index(b) }}{{ b in b }}{{ b.extend(b) or b }}\
+                     {{ d == e }}{{ d.update(d) or d }}";
+        let rendered = render(jinja, r#"{"b": [1], "d": {"k": 2}, "e": {"k": 2}}"#).unwrap();
+        assert_eq!(rendered, ["[1, 1]TrueTrue00False[1, 1]True{'k': 2}"]);
+    }
+
+    #[test]
     fn separators_part_as_split_parts() {
         for text in ["", "|", "|||", "a|||b", "||||", "a||||||b|", "|a|||b||c|||"] {
             assert_eq!(pieces(text).collect::<Vec<_>>(), text.split(SEPARATOR).collect::<Vec<_>>());

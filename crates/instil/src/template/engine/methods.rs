@@ -196,7 +196,7 @@ fn of_list(value: &Value, list: &List, name: &str, arguments: &[Value]) -> Resul
         "remove" => {
             let [wanted] = bind(name, arguments, ["value"])?;
             let wanted = needed(name, "value", wanted)?;
-            let found = list.items().clone().iter().position(|item| equal(item, &wanted));
+            let found = list.snapshot().iter().position(|item| equal(item, &wanted));
             list.items().remove(found.ok_or_else(|| wrong("list.remove(x): x not in list"))?);
             none
         }
@@ -208,7 +208,7 @@ fn of_list(value: &Value, list: &List, name: &str, arguments: &[Value]) -> Resul
         }
         "copy" => {
             let [] = bind(name, arguments, [])?;
-            List::value(list.items().clone())
+            List::value(list.snapshot())
         }
         "reverse" => {
             let [] = bind(name, arguments, [])?;
@@ -217,7 +217,7 @@ fn of_list(value: &Value, list: &List, name: &str, arguments: &[Value]) -> Resul
         }
         "sort" => {
             let [_, reverse] = bind(name, arguments, ["key", "reverse"])?;
-            let mut sorted = list.items().clone();
+            let mut sorted = list.snapshot();
             let mut failed = None;
             let reverse = flag(reverse.as_ref(), false);
             sorted.sort_by(|a, b| {
@@ -235,7 +235,7 @@ fn of_list(value: &Value, list: &List, name: &str, arguments: &[Value]) -> Resul
             none
         }
         _ => {
-            let items = list.items().clone();
+            let items = list.snapshot();
             return of_items(&items, name, arguments);
         }
     }))
@@ -305,7 +305,7 @@ fn of_dict(value: &Value, dict: &Dict, name: &str, arguments: &[Value]) -> Resul
         }
         "copy" => {
             let [] = bind(name, arguments, [])?;
-            Dict::value(dict.pairs().clone())
+            Dict::value(dict.snapshot())
         }
         _ => return Ok(None),
     }))

@@ -152,7 +152,7 @@ fn slice(value: &Value, start: &Value, stop: &Value, step: &Value) -> Outcome {
             Value::from(places.iter().map(|at| chars[*at]).collect::<String>())
         }
         Shape::List(list) => {
-            let items = list.items().clone();
+            let items = list.snapshot();
             List::value(places.iter().map(|at| items[*at].clone()).collect())
         }
         Shape::Tuple(tuple) => {
@@ -257,7 +257,7 @@ pub(super) fn plus(a: &Value, b: &Value) -> Outcome {
     match (shape(a), shape(b)) {
         (Shape::Str(a), Shape::Str(b)) => bounded([a, b].concat()),
         (Shape::List(a), Shape::List(b)) => {
-            let (a, b) = (a.items().clone(), b.items().clone());
+            let (a, b) = (a.snapshot(), b.snapshot());
             joined(&a, &b).map(List::value)
         }
         (Shape::Tuple(a), Shape::Tuple(b)) => Ok(Value::from(Tuple::from(joined(a, b)?))),
@@ -290,7 +290,7 @@ fn times(a: &Value, b: &Value) -> Outcome {
     match shape(repeated) {
         Shape::Str(text) => fits(text.len(), LONGEST).map(|()| Value::from(text.repeat(count))),
         Shape::List(list) => {
-            let items = list.items().clone();
+            let items = list.snapshot();
             fits(items.len(), MOST).map(|()| List::value(repeated_items(&items, count)))
         }
         Shape::Tuple(tuple) => {

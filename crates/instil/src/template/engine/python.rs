@@ -54,7 +54,7 @@ pub(super) fn repr_to(out: &mut dyn Write, value: &Value, depth: usize) -> Resul
         Shape::Float(number) => float_to(out, number)?,
         Shape::Str(text) => quote_to(out, text)?,
         Shape::List(list) => {
-            let items = list.items().clone();
+            let items = list.snapshot();
             out.write_char('[')?;
             each(out, &items)?;
             out.write_char(']')?;
@@ -65,7 +65,7 @@ pub(super) fn repr_to(out: &mut dyn Write, value: &Value, depth: usize) -> Resul
             out.write_str(if tuple.len() == 1 { ",)" } else { ")" })?;
         }
         Shape::Dict(dict) => {
-            let pairs = dict.pairs().clone();
+            let pairs = dict.snapshot();
             out.write_char('{')?;
             for (index, (key, value)) in pairs.iter().enumerate() {
                 if index > 0 {
@@ -165,15 +165,15 @@ fn equal_at(a: &Value, b: &Value, depth: usize) -> bool {
         (Shape::Undefined, Shape::Undefined) | (Shape::None, Shape::None) => true,
         (Shape::List(a), Shape::List(b)) => {
             std::ptr::eq(a, b) || {
-                let (a, b) = (a.items().clone(), b.items().clone());
+                let (a, b) = (a.snapshot(), b.snapshot());
                 same(&a, &b)
             }
         }
         (Shape::Tuple(a), Shape::Tuple(b)) => same(a, b),
         (Shape::Dict(a), Shape::Dict(b)) => {
             std::ptr::eq(a, b) || {
-                let pairs = a.pairs().clone();
-                pairs.len() == b.pairs().len()
+                let pairs = a.snapshot();
+                pairs.len() == b.snapshot().len()
                     && pairs.iter().all(|(key, value)| {
                         b.get(key).is_some_and(|other| equal_at(value, &other, depth + 1))
                     })
@@ -245,7 +245,7 @@ fn order_at(sign: &str, a: &Value, b: &Value, depth: usize) -> Result<Option<Ord
     match (shape(a), shape(b)) {
         (Shape::Undefined, _) | (_, Shape::Undefined) => Err(undefined(sign)),
         (Shape::List(a), Shape::List(b)) => {
-            let (a, b) = (a.items().clone(), b.items().clone());
+            let (a, b) = (a.snapshot(), b.snapshot());
             items(&a, &b)
         }
         (Shape::Tuple(a), Shape::Tuple(b)) => items(a, b),

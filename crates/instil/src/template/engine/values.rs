@@ -61,6 +61,12 @@ impl List {
         Value::from_object(Self(Mutex::new(items)))
     }
 
+    /// Its items as they are now. Unlike [`items`](Self::items) it leaves nothing locked, so that two lists
+    /// that may be one can be looked at.
+    pub(super) fn snapshot(&self) -> Vec<Value> {
+        self.items().clone()
+    }
+
     pub(super) fn items(&self) -> MutexGuard<'_, Vec<Value>> {
         locked(&self.0)
     }
@@ -97,6 +103,11 @@ pub(super) struct Dict(Mutex<Vec<(Value, Value)>>);
 impl Dict {
     pub(super) fn value(pairs: Vec<(Value, Value)>) -> Value {
         Value::from_object(Self(Mutex::new(pairs)))
+    }
+
+    /// Its pairs as they are now; nothing stays locked.
+    pub(super) fn snapshot(&self) -> Vec<(Value, Value)> {
+        self.pairs().clone()
     }
 
     pub(super) fn pairs(&self) -> MutexGuard<'_, Vec<(Value, Value)>> {
@@ -328,7 +339,7 @@ pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
     Ok(match shape(value) {
         Shape::Undefined => Vec::new(),
         Shape::Str(text) => text.chars().map(|c| Value::from(c.to_string())).collect(),
-        Shape::List(list) => list.items().clone(),
+        Shape::List(list) => list.snapshot(),
         Shape::Tuple(tuple) => tuple.to_vec(),
         Shape::Dict(dict) => dict.pairs().iter().map(|(key, _)| key.clone()).collect(),
         Shape::Once(once) => once.take(),
@@ -377,11 +388,11 @@ pub(super) fn copy(value: &Value, depth: usize) -> Outcome {
     Ok(match shape(value) {
         Shape::Tuple(tuple) => Value::from(Tuple::from(all(tuple.to_vec())?)),
         Shape::List(list) => {
-            let items = list.items().clone();
+            let items = list.snapshot();
             List::value(all(items)?)
         }
         Shape::Dict(dict) => {
-            let pairs = dict.pairs().clone();
+            let pairs = dict.snapshot();
             let pairs = pairs.into_iter().map(|(key, value)| Ok((key, copy(&value, depth + 1)?)));
             Dict::value(pairs.collect::<Result<Vec<_>, Error>>()?)
         }

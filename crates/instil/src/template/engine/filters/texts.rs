@@ -301,7 +301,7 @@ fn json_to(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
         Shape::Float(number) => out.push_str(&float_text(number)?),
         Shape::Str(text) => json_string_to(out, text)?,
         Shape::List(list) => {
-            let items = list.items().clone();
+            let items = list.snapshot();
             array(out, &items)?;
         }
         Shape::Tuple(tuple) => array(out, tuple)?,
