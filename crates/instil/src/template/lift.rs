@@ -405,6 +405,15 @@ impl Lifted {
                         {
                             None
                         }
+                        Json::Array(items) => {
+                            let items = items.iter().enumerate().map(|(at, item)| match item {
+                                Json::Object(inner) => {
+                                    Json::Object(without(inner, &format!("{path}[{at}]"), assumed))
+                                }
+                                item => item.clone(),
+                            });
+                            Some((key.clone(), items.collect()))
+                        }
                         value => Some((key.clone(), value.clone())),
                     }
                 })

@@ -136,7 +136,7 @@ impl E {
             E::Item(of, key) => match &**key {
                 E::Constant(Json::String(key)) => format!("{}.{key}", of.describe()),
                 E::Constant(key) => format!("{}[{key}]", of.describe()),
-                _ => format!("{}[…]", of.describe()),
+                _ => of.describe(),
             },
             E::Slice(of, ..) | E::Filter(_, of, _) => of.describe(),
             E::List(_) => "a list".to_owned(),

@@ -13,7 +13,13 @@ pub(super) enum Event {
     /// A condition held, or did not.
     Test { test: usize, verdict: bool, turns: Rc<[usize]> },
     /// A loop ended after so many turns.
-    Ended { number: usize, count: usize, turns: Rc<[usize]> },
+    Ended {
+        number: usize,
+        count: usize,
+        /// Whether it began or ended where stripping may have eaten something.
+        at_edge: bool,
+        turns: Rc<[usize]>,
+    },
     /// An option was drawn.
     Drawn { number: usize, option: usize },
 }
@@ -97,6 +103,7 @@ pub(super) struct Matcher<'a> {
     ended: usize,
     turns: Vec<usize>,
     begun: Vec<usize>,
+    entered: Vec<usize>,
     trail: Vec<Event>,
 }
 
@@ -115,6 +122,7 @@ impl<'a> Matcher<'a> {
             ended: 0,
             turns: vec![0; pattern.loops.len()],
             begun: vec![0; pattern.loops.len()],
+            entered: vec![0; pattern.loops.len()],
             trail: Vec::new(),
         }
     }
@@ -338,16 +346,20 @@ impl<'a> Matcher<'a> {
                 Ok(true)
             }
             State::Enter(number, head) => {
-                let before = (self.turns[*number], self.begun[*number]);
+                let before = (self.turns[*number], self.begun[*number], self.entered[*number]);
                 self.turns[*number] = 0;
+                self.entered[*number] = at;
                 let on = self.each(*head, at, depth + 1, found);
-                (self.turns[*number], self.begun[*number]) = before;
+                (self.turns[*number], self.begun[*number], self.entered[*number]) = before;
                 on
             }
             State::Head { number, body, after } => {
                 let begun = self.begun[*number];
                 let turns: Rc<[usize]> = self.turns.as_slice().into();
-                self.trail.push(Event::Ended { number: *number, count: turns[*number], turns });
+                let entered = self.entered[*number];
+                let at_edge = entered == self.text.start(entered) || at == self.text.end(at);
+                let count = turns[*number];
+                self.trail.push(Event::Ended { number: *number, count, at_edge, turns });
                 let on = self.each(*after, at, depth + 1, found);
                 self.trail.pop();
                 if !on? {

@@ -75,6 +75,8 @@ pub(super) struct Pattern {
     pub(super) slots: Vec<Slot>,
     pub(super) tests: Vec<E>,
     pub(super) loops: Vec<Over>,
+    /// Per loop, whether a turn may show nothing but blanks.
+    pub(super) silent: Vec<bool>,
     /// Per state; none where anything may follow.
     pub(super) leads: Vec<Option<Vec<Lead>>>,
     /// The fields that are whole numbers, since they are compared or counted with.
@@ -97,6 +99,7 @@ struct Compiler {
     slots: Vec<Slot>,
     tests: Vec<E>,
     loops: Vec<Over>,
+    silent: Vec<bool>,
     texts: Vec<E>,
     draws: usize,
     parts: usize,
@@ -121,14 +124,14 @@ pub(super) fn compile(jinja: &str, answer_choices: Option<&str>) -> Result<Patte
     }
     let mut states = vec![State::End];
     let start = build(&nodes, 0, &mut states);
-    let Compiler { mut slots, tests, loops, texts, .. } = compiler;
+    let Compiler { mut slots, tests, loops, silent, texts, .. } = compiler;
     for slot in &mut slots {
         slot.character = matches!(core(&slot.shows), E::Item(of, _) if texts.contains(of));
     }
     let mut whole = Vec::new();
     slots.iter().map(|slot| &slot.shows).chain(&tests).for_each(|e| integers(e, false, &mut whole));
     let leads = (0..states.len()).map(|at| leads(&states, &slots, at, 0)).collect();
-    Ok(Pattern { states, start, slots, tests, loops, leads, integers: whole, texts })
+    Ok(Pattern { states, start, slots, tests, loops, silent, leads, integers: whole, texts })
 }
 
 /// The fields that an expression takes for whole numbers.
@@ -336,6 +339,7 @@ impl Compiler {
             _ => return Err(unreadable("a loop over several names", each.span())),
         };
         self.loops.push(over);
+        self.silent.push(false);
         let mut nodes = Vec::new();
         let parts = self.parts;
         self.depth += 1;
@@ -344,6 +348,7 @@ impl Compiler {
         if self.parts > parts {
             return Err(unreadable(format!("`{SEPARATOR}` in a loop"), each.span()));
         }
+        self.silent[number] = silent(&nodes);
         into.push(Node::Loop(number, nodes));
         Ok(())
     }
@@ -515,6 +520,16 @@ impl Compiler {
         }
         Ok(E::List(read))
     }
+}
+
+/// Whether nothing but blanks may be shown.
+fn silent(nodes: &[Node]) -> bool {
+    nodes.iter().all(|node| match node {
+        Node::Text(text) => python_strip(text).is_empty(),
+        Node::Slot(_) => false,
+        Node::Branch(ways) => ways.iter().any(|(_, nodes)| silent(nodes)),
+        Node::Loop(..) | Node::Part | Node::Draw(..) => true,
+    })
 }
 
 /// Whether a condition is known without a row.

@@ -87,14 +87,21 @@ pub(super) fn solve(pattern: &Pattern, text: &Text, events: &[Event]) -> Solved 
             Event::Test { test, verdict, turns } => {
                 goals.push(Goal::Holds(&pattern.tests[*test], Rc::clone(turns), *verdict));
             }
-            Event::Ended { number, count, turns } => {
+            Event::Ended { number, count, at_edge, turns } => {
                 solver.counts.insert(*number, *count);
-                if *count > 1 {
-                    let over = match &pattern.loops[*number] {
-                        Over::Count(of) => of.describe(),
-                        Over::Lists(lists) => lists.first().map(E::describe).unwrap_or_default(),
-                    };
-                    state.notes.losses.insert((over, LossKind::Joined));
+                let over: Vec<&E> = match &pattern.loops[*number] {
+                    Over::Count(of) => vec![of],
+                    Over::Lists(lists) => lists.iter().filter(|list| !matches!(list, E::List(_))).collect(),
+                };
+                for of in over {
+                    let name = solver.named(of, turns, &state.row);
+                    // Turns that showed nothing may have been eaten by stripping.
+                    if *at_edge && pattern.silent[*number] {
+                        state.notes.losses.insert((name.clone(), LossKind::Others));
+                    }
+                    if *count > 1 {
+                        state.notes.losses.insert((name, LossKind::Joined));
+                    }
                 }
                 match &pattern.loops[*number] {
                     Over::Count(count_of) => {
@@ -315,7 +322,7 @@ impl<'a> Solver<'a> {
                             return Outcome::Waits;
                         }
                         // Nothing else shows the list: it is the only item known of it.
-                        state.notes.losses.insert((of.describe(), LossKind::Others));
+                        state.notes.losses.insert((self.named(of, turns, &state.row), LossKind::Others));
                         let mut path = path;
                         path.push(Step::At(0));
                         if !state.row.tell(&path, &opened(of, leaf)) {
@@ -375,14 +382,17 @@ impl<'a> Solver<'a> {
                     if let Some((from, tail)) = end {
                         let whole: String = text.chars().take(from).chain(tail.chars()).collect();
                         if expression::apply(name, &whole, arguments).as_deref() == Some(text) {
-                            state.notes.losses.insert((of.describe(), LossKind::Filtered));
+                            state
+                                .notes
+                                .losses
+                                .insert((self.named(of, turns, &state.row), LossKind::Filtered));
                             return Outcome::Ways(vec![vec![is(
                                 of,
                                 Leaf { value: whole.into(), open: leaf.open },
                             )]]);
                         }
                     }
-                    state.notes.losses.insert((of.describe(), LossKind::Filtered));
+                    state.notes.losses.insert((self.named(of, turns, &state.row), LossKind::Filtered));
                     let open = if name == "trim" {
                         Leaf { value: leaf.value.clone(), open: (true, true) }
                     } else {
@@ -518,7 +528,7 @@ impl<'a> Solver<'a> {
             *part = opened(list, part);
         }
         if parts.len() > 1 {
-            state.notes.losses.insert((list.describe(), LossKind::Joined));
+            state.notes.losses.insert((self.named(list, turns, &state.row), LossKind::Joined));
         }
         done(state.row.reach(&path).is_some_and(|known| known.tell_slice(&parts, start, missing)))
     }
@@ -562,7 +572,7 @@ impl<'a> Solver<'a> {
             text.match_indices(new.as_str()).map(|(at, _)| at).collect()
         };
         if new.is_empty() {
-            state.notes.losses.insert((of.describe(), LossKind::Filtered));
+            state.notes.losses.insert((self.named(of, turns, &state.row), LossKind::Filtered));
             return Outcome::Ways(vec![is(text.to_owned())]);
         }
         // A blank that may have been an underscore was one: the names of columns and relations have no blanks.
@@ -570,7 +580,7 @@ impl<'a> Solver<'a> {
         match places.len() {
             0 => Outcome::Ways(vec![is(text.to_owned())]),
             _ if name => {
-                state.notes.losses.insert((of.describe(), LossKind::Filtered));
+                state.notes.losses.insert((self.named(of, turns, &state.row), LossKind::Filtered));
                 Outcome::Ways(vec![is(text.replace(new.as_str(), old))])
             }
             // Where the new text stands it may have stood before; each is a way.
@@ -648,7 +658,7 @@ impl<'a> Solver<'a> {
             return Outcome::Waits;
         }
         // Nothing else shows the list: its items are those that were drawn.
-        state.notes.losses.insert((of.describe(), LossKind::Others));
+        state.notes.losses.insert((self.named(of, turns, &state.row), LossKind::Others));
         let open = opened(of, leaf);
         for at in 0.. {
             let mut item = path.clone();
@@ -707,15 +717,15 @@ impl<'a> Solver<'a> {
                             other.push('\'');
                         }
                         state.row.tell(&path, &Leaf::closed(other.into()));
-                        state.notes.assumed.insert(format!("{}[{before}]", list.describe()));
+                        state.notes.assumed.insert(name(&path));
                     }
                 }
-                state.notes.assumed.insert(format!("{}[{at}]", list.describe()));
+                state.notes.assumed.insert(name(&at_path));
                 if !state.row.tell(&at_path, &Leaf::closed(sought.clone())) {
                     return Outcome::Fails;
                 }
                 if key_unknown {
-                    state.notes.assumed.insert(key.describe());
+                    state.notes.assumed.insert(self.named(key, turns, &state.row));
                 }
                 Outcome::Ways(vec![is(key, sought)])
             }
@@ -787,13 +797,13 @@ impl<'a> Solver<'a> {
                     _ if !force => Outcome::Waits,
                     Some(value) if self.locate(other, turns, &state.row).is_none() => {
                         // Of something computed: some value that makes it another.
-                        mark(other, &mut state.notes);
+                        self.mark(other, turns, state);
                         Outcome::Ways(vec![vec![is(other, different(&value))]])
                     }
                     Some(value) => self.assume(other, turns, different(&value), state),
                     None => match self.assume(a, turns, "A".into(), state) {
                         Outcome::Done if verdict => {
-                            state.notes.assumed.insert(b.describe());
+                            state.notes.assumed.insert(self.named(b, turns, &state.row));
                             Outcome::Ways(vec![vec![is(b, "A".into())]])
                         }
                         Outcome::Done => self.assume(b, turns, "B".into(), state),
@@ -820,8 +830,36 @@ impl<'a> Solver<'a> {
             // A condition on something computed: rendering checks it.
             return Outcome::Done;
         };
-        state.notes.assumed.insert(of.describe());
+        state.notes.assumed.insert(name(&path));
         done(state.row.tell(&path, &Leaf::closed(value)))
+    }
+
+    /// The path of what an expression reads, for notes.
+    fn named(&self, of: &E, turns: &Turns, row: &Known) -> String {
+        let below = match of {
+            E::Filter(_, below, _) | E::Slice(below, ..) => Some(&**below),
+            _ => None,
+        };
+        match (self.locate(of, turns, row), below) {
+            (Some(path), _) => name(&path),
+            (None, Some(below)) => self.named(below, turns, row),
+            (None, None) => of.describe(),
+        }
+    }
+
+    /// Notes the fields that an expression reads as made up.
+    fn mark(&self, expression: &E, turns: &Turns, state: &mut State) {
+        match expression {
+            E::Field(_) | E::Item(..) => {
+                state.notes.assumed.insert(self.named(expression, turns, &state.row));
+            }
+            E::Sum(a, b) | E::Difference(a, b) => {
+                self.mark(a, turns, state);
+                self.mark(b, turns, state);
+            }
+            E::Filter(_, of, _) | E::Slice(of, ..) => self.mark(of, turns, state),
+            _ => {}
+        }
     }
 
     /// An item of a list or map that the template writes out: the expression that it is.
@@ -1044,19 +1082,21 @@ impl<'a> Solver<'a> {
     }
 }
 
-/// Notes the fields that an expression reads as made up.
-fn mark(expression: &E, notes: &mut Notes) {
-    match expression {
-        E::Field(_) | E::Item(..) => {
-            notes.assumed.insert(expression.describe());
+/// A path as messages say it: `choices.text[0]`. What is a part of a text counts as the text.
+fn name(path: &[Step]) -> String {
+    let mut name = String::new();
+    for step in path {
+        match step {
+            Step::Key(key) if name.is_empty() => name.push_str(key),
+            Step::Key(key) => {
+                name.push('.');
+                name.push_str(key);
+            }
+            Step::At(at) => name.push_str(&format!("[{at}]")),
+            Step::Parted(_) | Step::Tail(_) | Step::Character(_) => break,
         }
-        E::Sum(a, b) | E::Difference(a, b) => {
-            mark(a, notes);
-            mark(b, notes);
-        }
-        E::Filter(_, of, _) | E::Slice(of, ..) => mark(of, notes),
-        _ => {}
     }
+    name
 }
 
 /// Whether an expression reads another.
