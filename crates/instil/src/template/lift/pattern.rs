@@ -9,6 +9,8 @@ use crate::template::engine::SEPARATOR;
 
 /// The number of a state.
 pub(super) type At = usize;
+/// Tests by number, each with what it has to come out as.
+pub(super) type Conditions = Vec<(usize, bool)>;
 
 #[derive(Debug)]
 pub(super) enum State {
@@ -17,7 +19,7 @@ pub(super) enum State {
     /// What an expression shows.
     Slot(usize, At),
     /// Several ways to go on, each under its conditions.
-    Branch(Vec<(Vec<(usize, bool)>, At)>),
+    Branch(Vec<(Conditions, At)>),
     /// A loop is entered.
     Enter(usize, At),
     /// A turn of the loop begins, or the loop ends.
@@ -88,7 +90,7 @@ pub(super) struct Pattern {
 enum Node {
     Text(String),
     Slot(usize),
-    Branch(Vec<(Vec<(usize, bool)>, Vec<Node>)>),
+    Branch(Vec<(Conditions, Vec<Node>)>),
     Loop(usize, Vec<Node>),
     Part,
     Draw(usize, usize),
@@ -137,11 +139,7 @@ pub(super) fn compile(jinja: &str, answer_choices: Option<&str>) -> Result<Patte
 /// The fields that an expression takes for whole numbers.
 fn integers(expression: &E, counted: bool, into: &mut Vec<E>) {
     match expression {
-        E::Field(_) | E::Item(..) if counted && is_path(expression) => {
-            if !into.contains(expression) {
-                into.push(expression.clone());
-            }
-        }
+        path if counted && is_path(path) => into.push(path.clone()),
         E::Item(of, key) => {
             integers(of, false, into);
             integers(key, matches!(**of, E::List(_)), into);
@@ -376,11 +374,10 @@ impl Compiler {
             E::Filter(name, of, arguments) if name == "join" && matches!(*of, E::List(_)) => {
                 let E::List(items) = *of else { return Ok(()) };
                 for (i, item) in items.into_iter().enumerate() {
-                    if i > 0 {
-                        match arguments.first() {
-                            Some(separator) => self.emit(separator.clone(), span, into)?,
-                            None => {}
-                        }
+                    if i > 0
+                        && let Some(separator) = arguments.first()
+                    {
+                        self.emit(separator.clone(), span, into)?;
                     }
                     self.emit(item, span, into)?;
                 }

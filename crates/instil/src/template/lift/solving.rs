@@ -291,11 +291,12 @@ impl<'a> Solver<'a> {
                         None => Outcome::Fails,
                     },
                     (E::List(items), None) => {
-                        let ways = items.iter().enumerate().filter_map(|(at, item)| {
-                            self.possible(item, turns, leaf, &state.row)
-                                .then(|| vec![is(item, leaf.clone()), is(key, Leaf::closed(at.into()))])
-                        });
-                        ways_or_fail(ways.collect())
+                        let possible = |(_, item): &(usize, &E)| self.possible(item, turns, leaf, &state.row);
+                        let ways = items.iter().enumerate().filter(possible);
+                        let way = |(at, item): (usize, &'a E)| {
+                            vec![is(item, leaf.clone()), is(key, Leaf::closed(at.into()))]
+                        };
+                        ways_or_fail(ways.map(way).collect())
                     }
                     (E::Map(entries), at) => {
                         let ways = entries.iter().filter_map(|(k, item)| {

@@ -277,6 +277,17 @@ fn other_templates_say_what_is_a_number() {
 }
 
 #[test]
+fn many_turns_do_not_overflow_the_stack() {
+    let jinja = "{% for x in xs %}\n- {{x}}\n{% endfor %} ||| {{a}}";
+    let xs: Vec<String> = (0..200).map(|i| format!("item {i}")).collect();
+    let prompt = |xs: &[String]| xs.iter().map(|x| format!("\n- {x}\n")).collect::<String>();
+    assert_eq!(lift(jinja, None, &prompt(&xs), "y").unwrap().row["xs"], json!(xs));
+    let many: Vec<String> = (0..20_000).map(|i| format!("item {i}")).collect();
+    let fault = lift(jinja, None, &prompt(&many), "y").unwrap_err();
+    assert!(matches!(fault, LiftFault::TooHard { .. }), "{fault}");
+}
+
+#[test]
 fn a_lifter_can_be_shared() {
     fn shared<T: Send + Sync>() {}
     shared::<Lifter>();
