@@ -185,6 +185,11 @@ impl Lifter {
     /// The row that renders to this prompt and completion. Blanks around either make no difference, since
     /// rendering strips them.
     ///
+    /// Four readings are taken where others would render to the same text: a field that is shown shows
+    /// something; so does a turn of a loop; an item of a list does not hold what parts the items
+    /// ([`LossKind::Joined`] tells of it); and blanks that stripping ate were not there. Everything else
+    /// that several rows would explain is an ambiguity.
+    ///
     /// # Errors
     /// When no row does, several do, or that can't be found out.
     pub fn lift(&self, prompt: &str, completion: &str) -> Result<Lifted, LiftFault> {
