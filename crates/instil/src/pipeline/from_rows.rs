@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Ended;
 use crate::draw::{Selection, Splits, copies, split_of};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use crate::ledger::Ledger;
 use crate::prompt::bonito;
 use crate::record::{Example, Origin, Provenance, Role, Row, Turn};
@@ -366,7 +366,7 @@ fn put(road: &RowsRoad, facts: &RowFacts, row: &Row, copy: u32) -> Vec<Made> {
             if lacking.is_empty() {
                 return render(road, facts, prepared, &fields, drawn, copy);
             }
-            let what = format!("template `{}` reads {}", prepared.name, lacking.join(", "));
+            let what = format!("template `{}` reads {}", prepared.name, missing(&lacking, row));
             refuse(Reason::MissingField, Some(prepared.task.clone()), what)
         };
         return templates.iter().map(made).collect();
@@ -379,11 +379,26 @@ fn put(road: &RowsRoad, facts: &RowFacts, row: &Row, copy: u32) -> Vec<Made> {
             let mut lacking: Vec<String> = templates.iter().flat_map(lacks).collect();
             lacking.sort();
             lacking.dedup();
-            let what = format!("no template of `{}` does without {}", facts.dataset, lacking.join(", "));
+            let what = match templates {
+                [only] => format!("template `{}` reads {}", only.name, missing(&lacking, row)),
+                _ => format!("no template of `{}` does without {}", facts.dataset, missing(&lacking, row)),
+            };
             vec![refuse(Reason::MissingField, None, what)]
         }
         count => vec![render(road, facts, fit[(drawn % count) as usize], &fields, drawn, copy)],
     }
+}
+
+/// The fields that a row lacks, with what may have been meant.
+fn missing(lacking: &[String], row: &Row) -> String {
+    let said = |name: &String| match row.fields.get(name) {
+        Some(_) => format!("`{name}`, which is null"),
+        None => match nearest(name, row.fields.keys().map(String::as_str)) {
+            Some(near) => format!("`{name}` (did you mean `{near}`?)"),
+            None => format!("`{name}`"),
+        },
+    };
+    lacking.iter().map(said).collect::<Vec<_>>().join(", ")
 }
 
 /// From a template and a row to an example.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::generate::nothing_read;
 use super::hold::{Begun, begin};
-use super::rows_plan::RowsPlan;
+use super::rows_plan::{RowsPlan, Set};
 use super::{Done, Existing, Report};
 use crate::error::Result;
 use crate::ledger::Ledger;
@@ -32,6 +32,8 @@ pub fn from_rows(
     existing: Existing,
     watch: &mut dyn FnMut(&Ledger) -> ControlFlow<()>,
 ) -> Result<Done> {
+    // What can't be read at all is known before anything is written.
+    let rows = plan.sets.iter().map(Set::rows).collect::<Result<Vec<_>>>()?;
     let step = Step::from(recipe.clone());
     let held = match begin(&step, &plan.layout, existing, plan.fingerprint())? {
         Begun::Finished(report) => return Ok(Done::AlreadyFinished(report)),
@@ -42,10 +44,6 @@ pub fn from_rows(
         Writer::create(&plan.layout, plan.format, Sampling::default(), recipe.shard_rows, &splits)?;
     let shuffle =
         recipe.shuffle.then(|| Shuffle::create(&plan.layout.partial().join("shuffle"), recipe.seed));
-    let mut rows = Vec::new();
-    for set in &plan.sets {
-        rows.push(set.rows()?);
-    }
     let rows = rows.into_iter().flatten();
     let (ledger, ended) =
         road::from_rows(&plan.road, rows, plan.threads, shuffle.transpose()?, &mut writer, watch)?;

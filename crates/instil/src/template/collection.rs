@@ -205,6 +205,11 @@ impl Collection {
         self.datasets.values().flatten()
     }
 
+    /// The datasets and their templates.
+    pub fn by_dataset(&self) -> impl Iterator<Item = (&Arc<str>, &[Template])> {
+        self.datasets.iter().map(|(key, templates)| (key, templates.as_slice()))
+    }
+
     /// How many templates there are.
     pub fn len(&self) -> usize {
         self.datasets.values().map(Vec::len).sum()

@@ -17,6 +17,8 @@ pub struct Lifters(HashMap<Arc<str>, HashMap<String, Slot>>);
 
 struct Slot {
     template: Template,
+    /// The templates of the same dataset, which tell what kinds of values its fields hold.
+    siblings: Arc<[Template]>,
     whole: OnceLock<Result<Lifter, Unliftable>>,
     cut: OnceLock<Result<Lifter, Unliftable>>,
 }
@@ -25,9 +27,14 @@ impl Lifters {
     /// The templates of a collection.
     pub fn of(collection: &Collection) -> Self {
         let mut lifters = HashMap::<Arc<str>, HashMap<String, Slot>>::new();
-        for template in collection.templates() {
-            let slot = Slot { template: template.clone(), whole: OnceLock::new(), cut: OnceLock::new() };
-            lifters.entry(Arc::clone(&template.dataset)).or_default().insert(template.name.clone(), slot);
+        for (key, templates) in collection.by_dataset() {
+            let siblings: Arc<[Template]> = templates.into();
+            let slots = templates.iter().map(|template| {
+                let (whole, cut) = (OnceLock::new(), OnceLock::new());
+                let slot = Slot { template: template.clone(), siblings: Arc::clone(&siblings), whole, cut };
+                (template.name.clone(), slot)
+            });
+            lifters.insert(Arc::clone(key), slots.collect());
         }
         Self(lifters)
     }
@@ -47,11 +54,13 @@ impl Lifters {
             .ok_or_else(|| (Reason::UnknownTemplate, format!("`{name}` of `{dataset}`")))?;
         let (prompt, completion) = (text(columns.prompt), text(columns.completion));
         let by = |lifter: &OnceLock<Result<Lifter, Unliftable>>, truncate| {
-            let lifter = lifter.get_or_init(|| Lifter::new(&slot.template, Options { truncate }));
+            let new = || Lifter::new(&slot.template, Options { truncate });
+            let lifter = lifter.get_or_init(|| new().map(|lifter| lifter.beside(slot.siblings.iter())));
             let lifter = lifter.as_ref().map_err(|why| {
                 (Reason::Unliftable, format!("`{name}` of `{dataset}`: {}, line {}", why.construct, why.line))
             })?;
-            lifter.lift(prompt, completion).map(|lifted| lifted.known()).map_err(|fault| {
+            let lifted = lifter.lift(prompt, completion).map(|lifted| lifted.known());
+            lifted.or_else(agreed).map_err(|fault| {
                 let reason = match fault {
                     LiftFault::Ambiguous(_) => Reason::Ambiguous,
                     LiftFault::TooHard { .. } => Reason::Unliftable,
@@ -63,5 +72,13 @@ impl Lifters {
             })
         };
         by(&slot.whole, false).or_else(|fault| by(&slot.cut, true).map_err(|_| fault))
+    }
+}
+
+/// What all rows that render to the same text have in common, if it is anything.
+fn agreed(fault: LiftFault) -> Result<Map<String, Value>, LiftFault> {
+    match fault {
+        LiftFault::Ambiguous(ambiguity) if !ambiguity.agreed.is_empty() => Ok(ambiguity.agreed),
+        fault => Err(fault),
     }
 }
