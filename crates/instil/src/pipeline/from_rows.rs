@@ -5,12 +5,13 @@
 //! the order of the rows; every choice is a function of the seed and of the row, so that the output
 //! depends on the recipe alone.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use serde_json::{Map, Value};
 
 use super::Ended;
 use crate::draw::{Selection, Splits, copies, split_of};
@@ -27,7 +28,7 @@ use crate::source::adapter::RenderedColumns;
 use crate::task::Task;
 use crate::template::engine::{Compiled, Fields};
 use crate::template::remix::{self, Inverted, PairFault};
-use crate::template::rendered::Lifters;
+use crate::template::rendered::{Lifters, Witness};
 
 /// Rows of a batch: enough that handing it over costs nothing, few enough that memory stays flat.
 const BATCH: usize = 256;
@@ -60,6 +61,8 @@ pub struct Prepared {
     pub compiled: Compiled,
     /// How its parts make a pair, where it is turned inside out.
     pub inverted: Option<Inverted>,
+    /// The fields that its passage is made of, where it is turned inside out.
+    pub passage: BTreeSet<String>,
 }
 
 /// How often each row of a dataset is taken.
@@ -277,10 +280,11 @@ fn work(road: &RowsRoad, item: Item) -> Came {
     if copies == 0 {
         return Came::Row { dataset, copies: Vec::new() };
     }
-    let facts = RowFacts::of(&row, &dataset);
+    let facts = RowFacts::of(&row, &dataset, rendered.is_some());
+    let mut witness = None;
     if let Some(columns) = rendered {
         match road.lifters.lift(&row, columns) {
-            Ok(fields) => row.fields = fields,
+            Ok(told) => (row.fields, witness) = (told.fields, told.witness),
             Err((reason, why)) => {
                 let not_lifted = || Copy::NotLifted(facts.reject(reason, None, why.clone()));
                 return Came::Row { dataset, copies: (0..copies).map(|_| not_lifted()).collect() };
@@ -288,7 +292,8 @@ fn work(road: &RowsRoad, item: Item) -> Came {
         }
     }
     let facts = facts.with_passage_of(&row);
-    let copies = (0..copies).map(|copy| Copy::Made(put(road, &facts, &row, copy))).collect();
+    let copies =
+        (0..copies).map(|copy| Copy::Made(put(road, &facts, &row, witness.as_ref(), copy))).collect();
     Came::Row { dataset, copies }
 }
 
@@ -298,27 +303,35 @@ struct RowFacts {
     origin: Origin,
     number: String,
     dataset: Arc<str>,
+    /// Whether the row was read back from rendered text.
+    is_rendered: bool,
     /// What must not stand on both sides of a split, as far as the row alone tells: the field that is named
     /// like a text, else the longest.
     passage: String,
 }
 
 impl RowFacts {
-    fn of(row: &Row, dataset: &Arc<str>) -> Self {
+    fn of(row: &Row, dataset: &Arc<str>, is_rendered: bool) -> Self {
         let number = row.origin.row.map_or_else(String::new, |row| row.to_string());
         let id = match row.fields.get("id") {
-            Some(serde_json::Value::String(id)) if !id.is_empty() => id.as_str().into(),
-            Some(serde_json::Value::Number(id)) => id.to_string().into(),
+            Some(Value::String(id)) if !id.is_empty() => id.as_str().into(),
+            Some(Value::Number(id)) => id.to_string().into(),
             _ => hex_of(&[&row.origin.source, &number], 16).into(),
         };
-        Self { id, origin: row.origin.clone(), number, dataset: Arc::clone(dataset), passage: String::new() }
+        Self {
+            id,
+            origin: row.origin.clone(),
+            number,
+            dataset: Arc::clone(dataset),
+            is_rendered,
+            passage: String::new(),
+        }
     }
 
     fn with_passage_of(mut self, row: &Row) -> Self {
-        let text = |name: &str| row.fields.get(name).and_then(serde_json::Value::as_str);
+        let text = |name: &str| row.fields.get(name).and_then(Value::as_str);
         let named = TEXT_NAMES.iter().find_map(|name| text(name));
-        let longest =
-            || row.fields.values().filter_map(serde_json::Value::as_str).max_by_key(|text| text.len());
+        let longest = || row.fields.values().filter_map(Value::as_str).max_by_key(|text| text.len());
         self.passage = named.or_else(longest).unwrap_or_default().to_owned();
         self
     }
@@ -337,45 +350,56 @@ impl RowFacts {
 }
 
 /// Puts a row into the template that is drawn for it, or into all of them.
-fn put(road: &RowsRoad, facts: &RowFacts, row: &Row, copy: u32) -> Vec<Made> {
+fn put(road: &RowsRoad, facts: &RowFacts, row: &Row, witness: Option<&Witness>, copy: u32) -> Vec<Made> {
     let templates = road.templates.get(&facts.dataset).map_or(&[][..], Vec::as_slice);
+    let refuse =
+        |reason, task: Option<Task>, raw: String| Err((facts.reject(reason, task.clone(), raw), task));
+    let Some(first) = templates.first() else {
+        return vec![refuse(Reason::NoTemplate, None, facts.dataset.to_string())];
+    };
+    let drawn = seed_of(road.seed, &[&facts.dataset, &facts.origin.source, &facts.number, &copy.to_string()]);
+    let fields_of = |fields: &Map<String, Value>| match &first.inverted {
+        Some(_) => remix::fields(fields.clone(), road.reference).map_err(fault),
+        None => Ok(Fields::of(fields)),
+    };
+    let fields = match fields_of(&row.fields) {
+        Ok(fields) => fields,
+        Err(reason) => return vec![refuse(reason, None, raw_of(row))],
+    };
+    // Of a rendered row no more is known than its own template shows, and what that says is sure whatever
+    // the rest of the row was.
+    let own = witness.and_then(|witness| {
+        let prepared = templates.iter().find(|prepared| *prepared.name == *witness.template)?;
+        let is_sure =
+            |path: &String| !prepared.passage.contains(path.split(['.', '[']).next().unwrap_or(path));
+        witness.unsure.iter().all(is_sure).then_some((prepared, fields_of(&witness.fields).ok()?))
+    });
     let lacks = |prepared: &Prepared| -> Vec<String> {
+        if road.reference && !facts.is_rendered {
+            return Vec::new();
+        }
         let names = prepared.compiled.required().iter();
         let names = names.filter(|name| *name != remix::VARIABLE);
         let is_there = |name: &&String| row.fields.get(*name).is_some_and(|value| !value.is_null());
         names.filter(|name| !is_there(name)).cloned().collect()
     };
-    let refuse =
-        |reason, task: Option<Task>, raw: String| Err((facts.reject(reason, task.clone(), raw), task));
-    if templates.is_empty() {
-        return vec![refuse(Reason::NoTemplate, None, facts.dataset.to_string())];
-    }
-    let drawn = seed_of(road.seed, &[&facts.dataset, &facts.origin.source, &facts.number, &copy.to_string()]);
-    let fields = if templates[0].inverted.is_some() {
-        remix::fields(row.fields.clone(), road.reference).map_err(fault)
-    } else {
-        Ok(Fields::of(&row.fields))
-    };
-    let fields = match fields {
-        Ok(fields) => fields,
-        Err(reason) => return vec![refuse(reason, None, raw_of(row))],
-    };
+    let with_own = |prepared: &Prepared| own.as_ref().filter(|(own, _)| own.name == prepared.name);
     if road.all_templates {
-        let made = |prepared: &Prepared| {
-            let lacking = if road.reference { Vec::new() } else { lacks(prepared) };
-            if lacking.is_empty() {
-                return render(road, facts, prepared, &fields, drawn, copy);
+        let made = |prepared: &Prepared| match (lacks(prepared), with_own(prepared)) {
+            (lacking, _) if lacking.is_empty() => render(road, facts, prepared, &fields, drawn, copy),
+            (_, Some((own, fields))) => render(road, facts, own, fields, drawn, copy),
+            (lacking, None) => {
+                let what = format!("template `{}` reads {}", prepared.name, missing(&lacking, row));
+                refuse(Reason::MissingField, Some(prepared.task.clone()), what)
             }
-            let what = format!("template `{}` reads {}", prepared.name, missing(&lacking, row));
-            refuse(Reason::MissingField, Some(prepared.task.clone()), what)
         };
         return templates.iter().map(made).collect();
     }
-    let fit: Vec<&Prepared> =
-        templates.iter().filter(|prepared| road.reference || lacks(prepared).is_empty()).collect();
+    let fit: Vec<&Prepared> = templates.iter().filter(|prepared| lacks(prepared).is_empty()).collect();
     // The seed is uniform over 64 bits, and templates are few.
-    match fit.len() as u64 {
-        0 => {
+    match (fit.len() as u64, own) {
+        (0, Some((own, fields))) => vec![render(road, facts, own, &fields, drawn, copy)],
+        (0, None) => {
             let mut lacking: Vec<String> = templates.iter().flat_map(lacks).collect();
             lacking.sort();
             lacking.dedup();
@@ -385,7 +409,7 @@ fn put(road: &RowsRoad, facts: &RowFacts, row: &Row, copy: u32) -> Vec<Made> {
             };
             vec![refuse(Reason::MissingField, None, what)]
         }
-        count => vec![render(road, facts, fit[(drawn % count) as usize], &fields, drawn, copy)],
+        (count, _) => vec![render(road, facts, fit[(drawn % count) as usize], &fields, drawn, copy)],
     }
 }
 

@@ -1,6 +1,6 @@
 //! A recipe of `apply` or `remix` settled: inputs found, templates read and compiled.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -306,6 +306,7 @@ fn prepare(
                         task: inverted.kind.into(),
                         compiled,
                         inverted: Some(inverted.clone()),
+                        passage: variables(&inverted.context),
                     }),
                     Err(fault) => faulty(template, &fault)?,
                 }
@@ -340,6 +341,7 @@ fn prepare(
                             task,
                             compiled,
                             inverted: None,
+                            passage: BTreeSet::new(),
                         })
                     }
                     Err(fault) => faulty(template, &fault)?,
@@ -365,6 +367,12 @@ fn prepare(
         }
     }
     Ok((prepared, unusable))
+}
+
+/// The names that an expression reads.
+fn variables(expression: &str) -> BTreeSet<String> {
+    Compiled::new(expression, None, Options::default())
+        .map_or_else(|_| BTreeSet::new(), |compiled| compiled.variables().clone())
 }
 
 /// The error of a template that can't be compiled.

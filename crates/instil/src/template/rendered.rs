@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 
 use super::engine::Options;
-use super::lift::{LiftFault, Lifter, Unliftable};
+use super::lift::{Ambiguity, LiftFault, Lifted, Lifter, Unliftable};
 use super::{Collection, Template};
 use crate::record::Row;
 use crate::reject::Reason;
@@ -21,6 +21,24 @@ struct Slot {
     siblings: Arc<[Template]>,
     whole: OnceLock<Result<Lifter, Unliftable>>,
     cut: OnceLock<Result<Lifter, Unliftable>>,
+}
+
+/// What a rendered row tells of the row that it was rendered from.
+pub struct Unrendered {
+    /// The fields that are known.
+    pub fields: Map<String, Value>,
+    /// A whole row that renders to the same text with the template that the text came from.
+    pub witness: Option<Witness>,
+}
+
+/// A row that renders to a given text with one template. Of what that template doesn't show, some is made up.
+pub struct Witness {
+    /// The name of the template.
+    pub template: String,
+    /// The row.
+    pub fields: Map<String, Value>,
+    /// The fields in which another row that renders to the same text may differ.
+    pub unsure: Vec<String>,
 }
 
 impl Lifters {
@@ -39,12 +57,12 @@ impl Lifters {
         Self(lifters)
     }
 
-    /// The fields that the template of a rendered row shows. It is read backwards as a template that shows
+    /// What the template of a rendered row shows of its fields. It is read backwards as a template that shows
     /// its fields whole, and where that fails as one that cuts them, as the published package does.
     ///
     /// # Errors
     /// Why there are none: the reason, and one line of detail.
-    pub fn lift(&self, row: &Row, columns: RenderedColumns) -> Result<Map<String, Value>, (Reason, String)> {
+    pub fn lift(&self, row: &Row, columns: RenderedColumns) -> Result<Unrendered, (Reason, String)> {
         let text = |column: &str| row.fields.get(column).and_then(Value::as_str).unwrap_or_default();
         let (name, dataset) = (text(columns.template), row.dataset.as_deref().unwrap_or_default());
         let slot = self
@@ -59,8 +77,20 @@ impl Lifters {
             let lifter = lifter.as_ref().map_err(|why| {
                 (Reason::Unliftable, format!("`{name}` of `{dataset}`: {}, line {}", why.construct, why.line))
             })?;
-            let lifted = lifter.lift(prompt, completion).map(|lifted| lifted.known());
-            lifted.or_else(agreed).map_err(|fault| {
+            let witness = |lifted: Lifted, unsure| {
+                // Other draws would give another text, and perhaps one of what was made up.
+                let is_sure = lifted.draws.is_empty();
+                is_sure.then(|| Witness { template: name.to_owned(), fields: lifted.row, unsure })
+            };
+            let told = match lifter.lift(prompt, completion) {
+                Ok(lifted) => Ok(Unrendered { fields: lifted.known(), witness: witness(lifted, Vec::new()) }),
+                Err(LiftFault::Ambiguous(ambiguity)) if ambiguity.complete => {
+                    let Ambiguity { fields, agreed, witness: lifted, .. } = *ambiguity;
+                    Ok(Unrendered { fields: agreed, witness: witness(lifted, fields) })
+                }
+                Err(fault) => Err(fault),
+            };
+            told.map_err(|fault| {
                 let reason = match fault {
                     LiftFault::Ambiguous(_) => Reason::Ambiguous,
                     LiftFault::TooHard { .. } => Reason::Unliftable,
@@ -72,13 +102,5 @@ impl Lifters {
             })
         };
         by(&slot.whole, false).or_else(|fault| by(&slot.cut, true).map_err(|_| fault))
-    }
-}
-
-/// What all rows that render to the same text have in common, if it is anything.
-fn agreed(fault: LiftFault) -> Result<Map<String, Value>, LiftFault> {
-    match fault {
-        LiftFault::Ambiguous(ambiguity) if !ambiguity.agreed.is_empty() => Ok(ambiguity.agreed),
-        fault => Err(fault),
     }
 }
