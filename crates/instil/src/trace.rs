@@ -9,9 +9,11 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::lm::{Event, LanguageModel, Next, Outcome, Request};
-use crate::recipe::{Generate, Recipe, Step};
+use crate::pipeline::from_rows::{Entry, preview};
+use crate::recipe::{FromRows, Generate, Recipe, Step};
+use crate::record::Role;
 use crate::rows::{self, Object, text};
-use crate::run::Plan;
+use crate::run::{Plan, RowsPlan, collection};
 use crate::sink::Layout;
 use crate::task::TaskKind;
 
@@ -24,13 +26,17 @@ pub struct Trace {
     pub provenance: Object,
     /// The file that it was read from, as the recipe finds it today.
     pub file: String,
-    /// The passage, read again from that file.
+    /// The passage, read again from that file; of a labelled row, its fields as JSON.
     pub passage: String,
+    /// The template that a labelled row was put into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// The prompt as one text, made again.
     pub prompt: String,
     /// The model's text before it was parsed: from the journal, or from the model where asking it costs nothing.
+    /// Of a labelled row, the completion, made again.
     pub completion: Option<String>,
-    /// A command that makes this row again, and the others of its document.
+    /// A command that makes this row again, and the others of its document; of a labelled row, of its run.
     pub command: String,
 }
 
@@ -58,10 +64,7 @@ pub fn trace(
     let id = text(&provenance, "id").to_owned();
     let recipe = match Recipe::read(&recipe_path)?.step.pop() {
         Some(Step::Generate(recipe)) => *recipe,
-        Some(Step::FromRows(_)) => {
-            return Err(Error::usage(format!("`{}` was made from labelled rows", dataset.display()))
-                .with_hint("its provenance names source, row, template and seed of each example"));
-        }
+        Some(Step::FromRows(recipe)) => return of_row(&layout, &recipe, &recipe_path, provenance),
         None => return Err(Error::input(format!("`{}` has no step", recipe_path.display()))),
     };
     let row = data_row(&layout, &id)?;
@@ -71,11 +74,7 @@ pub fn trace(
     let (document_id, source) = (text(&provenance, "document"), text(&provenance, "source"));
     let span = |name: &str| provenance.get(name).and_then(Value::as_u64).unwrap_or_default() as usize;
     let (start, end) = (span("start"), span("end"));
-    let changed = |what: &str| {
-        Error::input(format!("{what}, so the way of `{id}` can't be gone again")).with_hint(
-            "run the recipe again after a change of the source, from the folder that it was run in",
-        )
-    };
+    let changed = |what: &str| changed(&id, what);
     let file = plan
         .files
         .iter()
@@ -84,9 +83,7 @@ pub fn trace(
         .clone();
     let path = file.path.display().to_string();
     if path == "-" {
-        return Err(Error::input("the run read standard input, which can't be read again").with_hint(
-            "the row and its provenance are in the dataset; keep the text in a file to trace it",
-        ));
+        return Err(from_stdin());
     }
     // Ids of documents come from the caller and may repeat; row numbers don't.
     let row_number = provenance.get("row").and_then(Value::as_u64);
@@ -118,7 +115,65 @@ pub fn trace(
         }
     };
     let command = command(&recipe, document_id);
-    Ok(Trace { row, provenance, file: path, passage: passage.text, prompt, completion, command })
+    Ok(Trace {
+        row,
+        provenance,
+        file: path,
+        passage: passage.text,
+        template: None,
+        prompt,
+        completion,
+        command,
+    })
+}
+
+/// The way of an example that a labelled row was made into.
+fn of_row(layout: &Layout, recipe: &FromRows, recipe_path: &Path, provenance: Object) -> Result<Trace> {
+    let id = text(&provenance, "id").to_owned();
+    let row = data_row(layout, &id)?;
+    // Which rows a cap draws makes no difference to this one.
+    let mut plan = RowsPlan::of(&FromRows { cap: None, ..recipe.clone() })?;
+    plan.road.all_templates = true;
+    let source = text(&provenance, "source");
+    let file = plan.files().find(|file| *file.name == *source);
+    let file = file.ok_or_else(|| changed(&id, &format!("source `{source}` is gone")))?;
+    let path = file.path.display().to_string();
+    if path == "-" {
+        return Err(from_stdin());
+    }
+    let number = provenance.get("row").and_then(Value::as_u64);
+    let copy = provenance.get("sample").and_then(Value::as_u64).unwrap_or_default() as u32;
+    let name = text(&provenance, "template");
+    for set in &plan.sets {
+        let is_it = |entry: &Entry| *entry.row.origin.source == *source && entry.row.origin.row == number;
+        let Some(entry) = set.rows()?.filter_map(Result::ok).find(is_it) else { continue };
+        let fields = serde_json::to_string_pretty(&entry.row.fields).expect("fields are JSON");
+        let dataset = entry.row.dataset.as_deref().unwrap_or_default().to_owned();
+        let made = preview(&plan.road, Ok(entry), copy).into_iter().filter_map(Result::ok);
+        let Some(example) = made.into_iter().find(|example| example.id == id) else { continue };
+        let template = collection(&recipe.templates)?.template(&dataset, name)?.jinja.clone();
+        return Ok(Trace {
+            row,
+            provenance,
+            file: path,
+            passage: fields,
+            template: Some(template),
+            prompt: example.first(Role::User).to_owned(),
+            completion: Some(example.first(Role::Assistant).to_owned()),
+            command: format!("instil run {}", quoted(&recipe_path.display().to_string())),
+        });
+    }
+    Err(changed(&id, &format!("`{path}` or the templates have changed")))
+}
+
+fn changed(id: &str, what: &str) -> Error {
+    Error::input(format!("{what}, so the way of `{id}` can't be gone again"))
+        .with_hint("run the recipe again after a change of the source, from the folder that it was run in")
+}
+
+fn from_stdin() -> Error {
+    Error::input("the run read standard input, which can't be read again")
+        .with_hint("the row and its provenance are in the dataset; keep the text in a file to trace it")
 }
 
 fn find(layout: &Layout, id: &str) -> Result<Object> {

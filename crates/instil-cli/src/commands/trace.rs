@@ -32,11 +32,21 @@ pub(crate) fn run(args: TraceArgs) -> Result<u8> {
     line("file", trace.file.clone());
     line("row", fact("row"));
     line("document", fact("document"));
-    line("bytes", format!("{}..{} of its text", fact("start"), fact("end")));
+    line("dataset", fact("dataset"));
+    if !fact("start").is_empty() {
+        line("bytes", format!("{}..{} of its text", fact("start"), fact("end")));
+    }
     line("model", fact("model"));
     line("seed", format!("{} (sample {})", fact("seed"), fact("sample")));
     line("mended", fact("repairs"));
-    part("passage", &trace.passage);
+    match &trace.template {
+        Some(template) => {
+            line("template", fact("template"));
+            part("labelled row", &trace.passage);
+            part("template", template);
+        }
+        None => part("passage", &trace.passage),
+    }
     part("prompt", &trace.prompt);
     part("completion", trace.completion.as_deref().unwrap_or("(the journal doesn't have it)"));
     if let Some((prompt, completion)) = prompt_and_completion(&trace.row) {

@@ -269,3 +269,24 @@ fn a_recipe_of_two_verbs_is_checked_and_run() {
     place.write("wrong.toml", recipe.replace("shuffle", "shufle"));
     assert_snapshot!(place.told(&["check", "wrong.toml"]));
 }
+
+#[test]
+fn the_way_of_a_row_is_gone_again() {
+    let place = Place::with_leases();
+    let args =
+        ["remix", ROWS, "--templates", TEMPLATES, "-o", "out", "-q", "--weight", "leases=2", "--shuffle"];
+    place.ok(&args);
+    let shard = place.path("out/provenance/train-00000-of-00001.parquet");
+    let rows: Vec<_> = instil::rows::of_file(&shard).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 24);
+    for row in &rows {
+        let id = row["id"].as_str().unwrap();
+        let trace: Value = serde_json::from_str(&place.ok(&["trace", id, "out", "--json"])).unwrap();
+        assert_eq!(trace["row"]["prompt"], trace["prompt"], "{id}");
+        assert_eq!(trace["row"]["completion"], trace["completion"], "{id}");
+    }
+    let first = rows[0]["id"].as_str().unwrap();
+    assert_snapshot!(place.told(&["trace", first, "out"]));
+    place.write("recipes/leases/clauses.jsonl", "{\"clause\": \"Other.\"}\n");
+    assert_snapshot!(place.told(&["trace", first, "out"]));
+}

@@ -209,16 +209,17 @@ pub fn from_rows(
     Ok((ledger, ended))
 }
 
-/// What a row, taken once, would come to.
-pub fn preview(road: &RowsRoad, entry: Result<Entry, Reject>) -> Vec<Result<Example, Reject>> {
+/// What a row comes to when it is taken for the time `copy`, counted from 0.
+pub fn preview(road: &RowsRoad, entry: Result<Entry, Reject>, copy: u32) -> Vec<Result<Example, Reject>> {
     let item = entry.map(|entry| {
         let dataset = entry.row.dataset.clone().unwrap_or_else(|| "".into());
-        Taken { entry, dataset, copies: 1 }
+        Taken { entry, dataset, copies: copy + 1 }
     });
     match work(road, item) {
         Came::Unread(reject) => vec![Err(reject)],
         Came::Row { copies, .. } => copies
             .into_iter()
+            .skip(copy as usize)
             .flat_map(|copy| match copy {
                 Copy::NotLifted(reject) => vec![Err((reject, None))],
                 Copy::Made(made) => made,

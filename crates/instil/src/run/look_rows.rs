@@ -45,7 +45,7 @@ pub fn look_rows(recipe: &FromRows, most: usize) -> Result<LookRows> {
     'sets: for set in &plan.sets {
         for row in set.rows()?.take(LOOKED_AT) {
             let before = look.examples.len();
-            for made in preview(&plan.road, row) {
+            for made in preview(&plan.road, row, 0) {
                 if look.examples.len() == most {
                     break 'sets;
                 }
