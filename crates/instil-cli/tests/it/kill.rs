@@ -104,6 +104,32 @@ fn a_run_of_rules_survives_a_kill_at_any_moment_on_any_number_of_threads() {
 }
 
 #[test]
+fn a_run_from_labelled_rows_survives_a_kill_at_any_moment() {
+    let place = Place::with_leases();
+    let row = |i: u32| {
+        format!(
+            "{{\"clause\": \"Clause {i}.\", \"question\": \"Who, {i}?\", \"answer\": \"{i}\", \"topic\": {}}}\n",
+            i % 9
+        )
+    };
+    place.write("rows.jsonl", (0..2000).map(row).collect::<String>());
+    let run = |output| {
+        let templates = "recipes/leases/templates.yaml";
+        let args = ["remix", "rows.jsonl", "-o", output, "--templates", templates, "--template", "all"];
+        [&args[..], &["--shuffle", "--split", "test=10%", "--shard-rows", "1000"]].concat()
+    };
+    let started = std::time::Instant::now();
+    place.ok(&run("straight/out"));
+    let whole = started.elapsed();
+    let straight = bytes(&place.path("straight/out"));
+    let kills = kill_at_moments(&place, "killed/out", &run("killed/out"), whole, || {
+        assert!(straight == bytes(&place.path("killed/out")));
+        assert!(!place.path("killed/out/run/partial").exists());
+    });
+    assert!(kills >= MOMENTS / 4, "only {kills} kills came before the end");
+}
+
+#[test]
 fn a_server_that_fails_three_calls_of_ten_loses_nothing() {
     let whole = Server::start(Duration::ZERO, |_| Reply::Answer);
     let failing = Server::start(Duration::ZERO, |i| match i % 20 {
