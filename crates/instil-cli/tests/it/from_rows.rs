@@ -290,3 +290,35 @@ fn the_way_of_a_row_is_gone_again() {
     place.write("recipes/leases/clauses.jsonl", "{\"clause\": \"Other.\"}\n");
     assert_snapshot!(place.told(&["trace", first, "out"]));
 }
+
+/// The recipe that makes a small training set out of the public sets, with fewer rows of each, twice.
+#[test]
+fn the_recipe_of_the_public_sets_makes_the_same_bytes_twice() {
+    let repository = crate::support::repository();
+    if !repository.join("../shared/data/promptsource").is_dir() {
+        eprintln!("skipped: the public sets are not beside the repository");
+        return;
+    }
+    let place = Place::new();
+    let recipe = std::fs::read_to_string(repository.join("recipes/ctga-small.toml")).unwrap();
+    let recipe = recipe
+        .replace("\"../shared", &format!("\"{}/../shared", repository.display()))
+        .replace("\"recipes/", &format!("\"{}/recipes/", repository.display()))
+        .replace("cap = 2000", "limit = 60\ncap = 50");
+    place.write("recipe.toml", recipe);
+    let mut made = Vec::new();
+    for (output, threads) in [("one", "1"), ("two", "2")] {
+        place.ok(&["run", "recipe.toml", "-o", output, "--threads", threads, "-q"]);
+        assert_closes(&place.path(output));
+        let card = std::fs::read_to_string(place.path(output).join("README.md")).unwrap();
+        assert!(
+            card.contains("| `super_glue/rte` |") && card.contains("| extractive question answering |"),
+            "{card}"
+        );
+        let mut bytes = bytes(&place.path(output));
+        bytes.remove("README.md");
+        made.push(bytes);
+    }
+    assert!(made[0] == made[1]);
+    assert!(ledger(&place, "one")["rows"].as_u64().unwrap() > 500);
+}

@@ -34,7 +34,7 @@ use values::{List, copy, of_json};
 /// What parts prompt and completion in a template.
 pub const SEPARATOR: &str = "|||";
 /// What stands for the separator in the fields of a row while a template is rendered.
-const PROTECTOR: &str = "3ed2dface8203c4c9dfb1a5dc58e41e0";
+pub(super) const PROTECTOR: &str = "3ed2dface8203c4c9dfb1a5dc58e41e0";
 /// How many instructions a template may take.
 const FUEL: u64 = 10_000_000;
 

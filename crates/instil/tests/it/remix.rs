@@ -171,6 +171,7 @@ fn row(key: &str, compiled: &Compiled) -> Map<String, Value> {
         ("social_i_qa", "label") => json!("1"),
         (_, "choices") => choices.clone(),
         (_, "candidates") => texts.clone(),
+        (_, "span2_index") => json!(4),
         (_, "label" | "answer" | "star" | "stars" | "correct_answer_id") => json!(1),
         (_, "dialogue" | "supports") => json!([format!("One {name}."), format!("Two of {name}.")]),
         _ => json!(format!("The {name} of this row.")),
@@ -192,7 +193,13 @@ fn the_passage_put_back_gives_what_the_template_gives() {
         let choices = template.answer_choices.as_deref();
         let Ok(plain) = Compiled::new(&template.jinja, choices, Options::default()) else { continue };
         let row = row(&inverted.key, &plain);
-        let Ok(original) = plain.render(&Fields::of(&row), 7) else { continue };
+        let original = match plain.render(&Fields::of(&row), 7) {
+            Ok(original) => original,
+            Err(fault) => {
+                eprintln!("{} `{}`: {} on {row:?}", inverted.key, inverted.template, fault.message);
+                continue;
+            }
+        };
         let fields = remix::fields(row, false).unwrap();
         let rendered = inverted.compile().unwrap().render(&fields, 7);
         let rendered = rendered.expect("a template that renders does so turned inside out");
@@ -221,5 +228,37 @@ fn the_passage_put_back_gives_what_the_template_gives() {
         restored += 1;
     }
     eprintln!("{restored} of 317 templates restored, {unanswered} without an answer for the made-up row");
-    assert!(restored >= 60, "only {restored} of 317 templates took the made-up row");
+    // Four have an `if` around their answers that the made-up row does not meet.
+    assert_eq!((restored, unanswered), (313, 4));
+}
+
+#[test]
+fn the_published_defect_of_dream_reaches_the_rows() {
+    let Some(collection) = published() else { return };
+    let row = serde_json::json!({"dialogue": ["M: Is it far?", "W: No."], "question": "Is it far?", "choice": ["No.", "Yes."], "answer": "No."});
+    let row = row.as_object().unwrap();
+    let made = |reference: bool| -> Vec<remix::Pair> {
+        let inversion = remix::invert(&collection, reference);
+        let dream = inversion.usable().filter(|inverted| &*inverted.key == "dream");
+        dream
+            .map(|inverted| {
+                let fields = remix::fields(row.clone(), reference).unwrap();
+                inverted.pair(inverted.compile().unwrap().render(&fields, 0).unwrap()).unwrap()
+            })
+            .collect()
+    };
+    let tail = r#"{{context}}| join("\n\n") | string | truncate(2048) }}"#;
+    let published = made(true);
+    assert_eq!(published.len(), 3);
+    assert!(
+        published.iter().all(|pair| pair.instruction.contains(tail) || pair.response == tail),
+        "{published:?}"
+    );
+    let mended = made(false);
+    assert_eq!(mended.len(), 2);
+    assert!(
+        mended
+            .iter()
+            .all(|pair| pair.instruction.contains("{{context}}") && !pair.instruction.contains("join"))
+    );
 }

@@ -11,9 +11,7 @@ use super::knowledge::{Known, Leaf, Notes, Step};
 use super::matching::{Event, Text};
 use super::pattern::{Over, Pattern};
 use crate::prompt::bonito::python_strip;
-
-/// What PromptSource 0.2.3 puts for `|||` in a row's texts while it renders (`Template.pipe_protector`).
-const PIPES: &str = "3ed2dface8203c4c9dfb1a5dc58e41e0";
+use crate::template::engine::PROTECTOR;
 
 /// A row that may have shown what was matched.
 #[derive(Clone, Debug)]
@@ -754,8 +752,8 @@ impl<'a> Solver<'a> {
         };
         // What the engine stands in for the separator is the separator in the row.
         let leaf = match &leaf.value {
-            Json::String(text) if text.contains(PIPES) => {
-                Leaf { value: text.replace(PIPES, "|||").into(), open: leaf.open }
+            Json::String(text) if text.contains(PROTECTOR) => {
+                Leaf { value: text.replace(PROTECTOR, "|||").into(), open: leaf.open }
             }
             _ => leaf,
         };
@@ -928,7 +926,7 @@ impl<'a> Solver<'a> {
             E::Filter(name, of, arguments) => match (name.as_str(), arguments.as_slice()) {
                 ("split", [E::Constant(Json::String(separator))]) => {
                     let mut path = self.locate(of, turns, row)?;
-                    path.push(Step::Parted(separator.replace(PIPES, "|||")));
+                    path.push(Step::Parted(separator.replace(PROTECTOR, "|||")));
                     Some(path)
                 }
                 ("attribute", [E::Constant(Json::String(key))]) => {
