@@ -67,3 +67,8 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     // Counts stay far below 2^53.
     format!("{:.0} %", 100.0 * part as f64 / whole.max(1) as f64)
 }
+
+/// `1 file`, `2 files`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    format!("{} {noun}{}", HumanCount(count as u64), if count == 1 { "" } else { "s" })
+}

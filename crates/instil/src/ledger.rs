@@ -176,7 +176,11 @@ impl Ledger {
 
     /// Samples that were asked for and not kept, as a share of those asked for; 0 when none was.
     pub fn drop_share(&self) -> f64 {
-        let expected: u64 = self.kinds.values().map(|kind| kind.expected).sum();
+        // A row that no template fits has no kind, but a dataset.
+        let expected: u64 = match self.sets.is_empty() {
+            true => self.kinds.values().map(|kind| kind.expected).sum(),
+            false => self.sets.values().map(|set| set.expected).sum(),
+        };
         if expected == 0 {
             return 0.0;
         }

@@ -5,10 +5,12 @@ use std::path::{Component, Path, PathBuf};
 use indicatif::HumanCount;
 use instil::recipe::{Generate, Recipe, Step};
 use instil::run::{Look, look};
+use instil::source::adapter::Adapter;
 use instil::{Error, Result};
 use serde_json::json;
 
 use crate::args::{CheckArgs, How};
+use crate::tables::plural;
 use crate::{exit, output, settings};
 
 /// How many prompts are shown.
@@ -17,6 +19,9 @@ const PROMPTS: usize = 3;
 pub(crate) fn run(args: CheckArgs) -> Result<u8> {
     if args.file.is_dir() || args.file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
         return super::check_templates::run(&args);
+    }
+    if let Some(adapter) = adapter(&args.file)? {
+        return Ok(show_adapter(&adapter, args.json));
     }
     let recipe = Recipe::read(&args.file)?;
     let made: Vec<String> = recipe.step.iter().map(|step| step.output().to_owned()).collect();
@@ -57,6 +62,28 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
     Ok(exit::DONE)
 }
 
+/// The adapter that a file is, if it is one: it has no steps, but fields.
+fn adapter(file: &Path) -> Result<Option<Adapter>> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let is_adapter = text.lines().any(|line| line.trim() == "[fields]");
+    is_adapter.then(|| Adapter::read(file)).transpose()
+}
+
+fn show_adapter(adapter: &Adapter, as_json: bool) -> u8 {
+    let fields: Vec<&str> = adapter.fields().collect();
+    if as_json {
+        let object = json!({"dataset": adapter.dataset(), "fields": fields, "license": adapter.license(), "about": adapter.about()});
+        output::data(&object.to_string());
+    } else {
+        let dataset = adapter.dataset().unwrap_or("the dataset that each row names");
+        output::data(&format!("an adapter: makes rows of `{dataset}` with the fields {}", fields.join(", ")));
+        for line in [adapter.about(), adapter.license()].into_iter().filter(|line| !line.is_empty()) {
+            output::data(&format!("  {line}"));
+        }
+    }
+    exit::DONE
+}
+
 /// Prints what a step would do.
 pub(crate) fn show(step: &Generate, as_json: bool) -> Result<u8> {
     settings::check_model(step)?;
@@ -79,7 +106,7 @@ pub(crate) fn show(step: &Generate, as_json: bool) -> Result<u8> {
 
 fn print(step: &Generate, look: &Look) {
     let bytes: u64 = look.files.iter().map(|file| file.bytes).sum();
-    output::data(&format!("reads {} files, {} bytes:", look.files.len(), HumanCount(bytes)));
+    output::data(&format!("reads {}, {} bytes:", plural(look.files.len(), "file"), HumanCount(bytes)));
     for file in look.files.iter().take(10) {
         output::data(&format!("  {}", file.name));
     }

@@ -8,6 +8,7 @@ use instil::template::{Collection, Template};
 use serde_json::json;
 
 use crate::args::CheckArgs;
+use crate::tables::plural;
 use crate::{exit, output};
 
 pub(crate) fn run(args: &CheckArgs) -> Result<u8> {
@@ -27,7 +28,12 @@ pub(crate) fn run(args: &CheckArgs) -> Result<u8> {
         }
     }
     if !args.json {
-        output::data(&format!("{} templates: {errors} errors, {warnings} warnings", collection.len()));
+        output::data(&format!(
+            "{}: {}, {}",
+            plural(collection.len(), "template"),
+            plural(errors, "error"),
+            plural(warnings, "warning")
+        ));
     }
     Ok(if errors > 0 { exit::NOT_DONE } else { exit::DONE })
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::args::{ApplyArgs, HowOfAll, RemixArgs, RowsArgs};
 use crate::progress::Progress;
-use crate::tables::reasons;
+use crate::tables::{plural, reasons};
 use crate::{exit, output, settings, tables};
 
 /// How many examples `--dry-run` shows.
@@ -68,11 +68,28 @@ fn to_path(step: &FromRows, shown: &str, how: &HowOfAll) -> Result<u8> {
     let done = instil::run::from_rows(step, &plan, existing, &mut |ledger| progress.watch_rows(ledger));
     progress.finish();
     let done = done?;
+    let first_reject = match &done {
+        Done::Finished(report) if report.rows == 0 => first_reject(&plan)?,
+        _ => None,
+    };
     let (report, code) = super::after(how, &plan.layout, step.max_drop, step.keep_run, &done)?;
     if !how.quiet {
         say(step, shown, how, &done, report, code);
+        if let Some(why) = first_reject {
+            output::talk(&format!("no row was kept; the first: {why}"));
+        }
     }
     Ok(code)
+}
+
+/// The first reject of a run, in one line.
+fn first_reject(plan: &RowsPlan) -> Result<Option<String>> {
+    let Some(reject) = instil::rows::of_file(&plan.layout.rejects())?.next().transpose()? else {
+        return Ok(None);
+    };
+    let text = |name: &str| reject.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let row = reject.get("row").map_or(String::new(), |row| format!(" row {row}"));
+    Ok(Some(format!("{}{row}: {}, {}", text("source"), text("reason"), first_line(text("raw")))))
 }
 
 /// What came of the run, on stderr.
@@ -94,10 +111,11 @@ fn say(step: &FromRows, shown: &str, how: &HowOfAll, done: &Done, report: &Repor
             if !others.is_empty() {
                 output::talk(&format!("not used: {}", others.join(", ")));
             }
-            output::talk(&format!("{rows} rows in `{shown}`, {:.1} s", report.seconds));
-            if report.rows == 0 {
-                output::talk("no row was kept: `--rejects FILE` shows why, row by row");
-            }
+            output::talk(&format!(
+                "{rows} {} in `{shown}`, {:.1} s",
+                if report.rows == 1 { "row" } else { "rows" },
+                report.seconds
+            ));
         }
         Done::AlreadyFinished(_) => output::talk(&format!("`{shown}` is finished already: {rows} rows")),
         Done::Interrupted(_) | Done::Failed(_) => {
@@ -134,7 +152,7 @@ pub(crate) fn show(step: &FromRows, as_json: bool) -> Result<u8> {
 
 fn print(step: &FromRows, look: &LookRows) {
     let bytes: u64 = look.files.iter().map(|file| file.bytes).sum();
-    output::data(&format!("reads {} files, {} bytes:", look.files.len(), HumanCount(bytes)));
+    output::data(&format!("reads {}, {} bytes:", plural(look.files.len(), "file"), HumanCount(bytes)));
     for file in look.files.iter().take(10) {
         output::data(&format!("  {}", file.name));
     }
@@ -186,9 +204,10 @@ fn list(args: RowsArgs) -> Result<u8> {
     if args.output.is_some() {
         return Err(Error::usage("--list writes no output").with_hint("leave out --output"));
     }
-    let Inversion { mut inverted, mut skipped, .. } =
-        invert(&collection(&args.what.templates.unwrap_or_default())?, args.what.reference);
+    let templates = collection(&args.what.templates.unwrap_or_default())?;
+    let Inversion { mut inverted, mut skipped, .. } = invert(&templates, args.what.reference);
     if let Some(key) = &args.what.dataset {
+        templates.dataset(key)?;
         inverted.retain(|inverted| *inverted.key == **key);
         skipped.retain(|skipped| *skipped.dataset == **key);
     }
@@ -211,7 +230,7 @@ fn list(args: RowsArgs) -> Result<u8> {
     let mut keys: Vec<&str> = inverted.iter().map(|inverted| &*inverted.key).collect();
     keys.dedup();
     if !args.how.quiet {
-        output::talk(&format!("{} templates of {} datasets", inverted.len(), keys.len()));
+        output::talk(&format!("{} of {}", plural(inverted.len(), "template"), plural(keys.len(), "dataset")));
         let mut why = std::collections::BTreeMap::<String, u64>::new();
         for skipped in &skipped {
             *why.entry(skipped.reason.word().to_owned()).or_default() += 1;

@@ -322,3 +322,42 @@ fn the_recipe_of_the_public_sets_makes_the_same_bytes_twice() {
     assert!(made[0] == made[1]);
     assert!(ledger(&place, "one")["rows"].as_u64().unwrap() > 500);
 }
+
+#[test]
+fn a_field_that_is_printed_only_if_it_is_there_may_be_missing_and_a_label_may_not() {
+    let place = Place::new();
+    place.write("rows.jsonl", "{\"text\": \"A heron.\", \"title\": null}\n{\"text\": \"A stork.\", \"title\": \"Birds\", \"label\": 0}\n");
+    place.write(
+        "templates.yaml",
+        "templates:\n\
+         - {name: optional, jinja: '{% if title %}{{title}}: {% endif %}{{text}} ||| yes'}\n\
+         - {name: needed, jinja: '{{text}} ||| {% if label %}yes{% else %}no{% endif %}'}\n",
+    );
+    let made = |template: &str| {
+        let out = place.ok(&[
+            "apply",
+            "rows.jsonl",
+            "--templates",
+            "templates.yaml",
+            "--template",
+            template,
+            "-o",
+            "-",
+            "-q",
+        ]);
+        objects(&out)
+            .iter()
+            .map(|row| row["messages"][0]["content"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(made("optional"), ["A heron.", "Birds: A stork."]);
+    assert_eq!(made("needed"), ["A stork."]);
+}
+
+#[test]
+fn rows_that_no_template_fits_count_against_max_drop() {
+    let place = Place::with_leases();
+    place.write("typo.yaml", "name: typo\njinja: '{{clause}} {{quesstion}} ||| {{answer}}'\n");
+    let run = place.run(&["apply", ROWS, "--templates", "typo.yaml", "-o", "out", "--max-drop", "5%"]);
+    assert_eq!(run.status.code(), Some(1));
+}

@@ -283,7 +283,8 @@ fn work(road: &RowsRoad, item: Item) -> Came {
     }
     let facts = RowFacts::of(&row, &dataset, rendered.is_some());
     let mut witness = None;
-    if let Some(columns) = rendered {
+    // What no template would be found for needn't be read backwards.
+    if let Some(columns) = rendered.filter(|_| road.templates.contains_key(&dataset)) {
         match road.lifters.lift(&row, columns) {
             Ok(told) => (row.fields, witness) = (told.fields, told.witness),
             Err((reason, why)) => {
@@ -396,11 +397,19 @@ fn put(road: &RowsRoad, facts: &RowFacts, row: &Row, witness: Option<&Witness>, 
         };
         return templates.iter().map(made).collect();
     }
-    let fit: Vec<&Prepared> = templates.iter().filter(|prepared| lacks(prepared).is_empty()).collect();
+    let mut fit: Vec<(&Prepared, &Fields)> = templates
+        .iter()
+        .filter(|prepared| lacks(prepared).is_empty())
+        .map(|prepared| (prepared, &fields))
+        .collect();
+    if let Some((own, fields)) = &own
+        && !fit.iter().any(|(prepared, _)| prepared.name == own.name)
+    {
+        fit.push((own, fields));
+    }
     // The seed is uniform over 64 bits, and templates are few.
-    match (fit.len() as u64, own) {
-        (0, Some((own, fields))) => vec![render(road, facts, own, &fields, drawn, copy)],
-        (0, None) => {
+    match fit.len() as u64 {
+        0 => {
             let mut lacking: Vec<String> = templates.iter().flat_map(lacks).collect();
             lacking.sort();
             lacking.dedup();
@@ -410,7 +419,10 @@ fn put(road: &RowsRoad, facts: &RowFacts, row: &Row, witness: Option<&Witness>, 
             };
             vec![refuse(Reason::MissingField, None, what)]
         }
-        (count, _) => vec![render(road, facts, fit[(drawn % count) as usize], &fields, drawn, copy)],
+        count => {
+            let (prepared, fields) = fit[(drawn % count) as usize];
+            vec![render(road, facts, prepared, fields, drawn, copy)]
+        }
     }
 }
 

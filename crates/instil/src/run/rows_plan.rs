@@ -275,28 +275,37 @@ fn prepare(
     let is_read = |key: &str| sets.iter().any(|set| set.dataset.is_none()) || is_named(key);
     let is_chosen = |name: &str| match recipe.template.as_str() {
         "one" | "all" => true,
-        wanted => name == wanted,
+        // PromptSource has names that end in a blank, which nobody types.
+        wanted => name.trim() == wanted.trim(),
     };
     if !matches!(recipe.template.as_str(), "one" | "all") {
+        if let Some(near) = ["one", "all"].into_iter().find(|word| recipe.template.eq_ignore_ascii_case(word))
+        {
+            return Err(Error::usage(format!("there is no template `{}`", recipe.template))
+                .with_hint(format!("did you mean `{near}`?")));
+        }
         for key in sets.iter().filter_map(|set| set.dataset.as_deref()) {
             collection.template(key, &recipe.template)?;
         }
     }
     let mut prepared: HashMap<Arc<str>, Vec<Prepared>> = HashMap::new();
     let mut unusable = Vec::new();
-    let mut faulty = |template: &Template, fault: &Fault| {
-        let error = faulty(template, fault);
+    let faulty = |template: &Template, fault: &Fault| {
         if is_named(&template.dataset) && !recipe.reference {
-            return Err(error);
+            return Err(faulty(template, fault));
         }
-        unusable.push(format!("{} `{}`: {}", template.dataset, template.name, fault.message));
-        Ok(())
+        Ok(format!("{} `{}`: {}", template.dataset, template.name, fault.message))
     };
     match recipe.verb {
         Verb::Remix => {
             let inversion = remix::invert(collection, recipe.reference);
-            for inverted in inversion.usable() {
+            for inverted in &inversion.inverted {
                 if !is_read(&inverted.key) || !is_chosen(&inverted.template) {
+                    continue;
+                }
+                if !inverted.gives_pairs() {
+                    let why = "its response is nothing but the passage";
+                    unusable.push(format!("{} `{}`: {why}", inverted.key, inverted.template));
                     continue;
                 }
                 let template = collection.template(&inverted.key, &inverted.template)?;
@@ -308,7 +317,7 @@ fn prepare(
                         inverted: Some(inverted.clone()),
                         passage: variables(&inverted.context),
                     }),
-                    Err(fault) => faulty(template, &fault)?,
+                    Err(fault) => unusable.push(faulty(template, &fault)?),
                 }
             }
             // Of a whole PromptSource most templates make nothing that was asked for.
@@ -344,7 +353,7 @@ fn prepare(
                             passage: BTreeSet::new(),
                         })
                     }
-                    Err(fault) => faulty(template, &fault)?,
+                    Err(fault) => unusable.push(faulty(template, &fault)?),
                 }
             }
         }

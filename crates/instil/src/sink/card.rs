@@ -240,7 +240,7 @@ impl Card {
                 out,
                 "\n## What it was made of\n\n| Dataset | Rows | Examples | Licence |\n|---|---:|---:|---|"
             )?;
-            for CardSet { dataset, rows, kept, license } in sets {
+            for CardSet { dataset, rows, kept, license } in sets.iter().filter(|set| set.kept > 0) {
                 let license = license.as_deref().unwrap_or("not stated").replace('|', "\\|");
                 writeln!(out, "| `{dataset}` | {rows} | {kept} | {license} |")?;
             }
@@ -254,7 +254,11 @@ impl Card {
             let lines =
                 reasons.map(|(reason, count)| (format!("`{}`: {}", reason.word(), reason.about()), *count));
             table(out, ["Reason", "Count"], lines, total)?;
-            writeln!(out, "\nThe texts are in `run/rejects.parquet`.")?;
+            let but = match self.rejects.iter().any(|(reason, _)| *reason == Reason::NotDrawn) {
+                true => ", but for those of rows that were not drawn",
+                false => "",
+            };
+            writeln!(out, "\nThe texts are in `run/rejects.parquet`{but}.")?;
         }
         writeln!(out, "\n## How it was made\n")?;
         match &self.made {

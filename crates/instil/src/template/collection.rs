@@ -121,6 +121,12 @@ impl Collection {
         let failed = |e: &dyn std::fmt::Display| {
             Error::input(format!("failed to read templates from `{}`", path.display())).because(e.to_string())
         };
+        if !path.exists() {
+            return Err(Error::input(format!("there are no templates at `{}`", path.display())).with_hint(
+                "--templates, or the key `templates` of a recipe, names your own YAML files, or the folder \
+                 `promptsource/templates` of a PromptSource checkout",
+            ));
+        }
         let mut files: Vec<PathBuf> = Vec::new();
         for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
             let entry = entry.map_err(|e| failed(&e))?;
@@ -169,7 +175,8 @@ impl Collection {
         self.datasets.get(key).map(Vec::as_slice).ok_or_else(|| {
             let subsets: Vec<&str> =
                 self.datasets().filter(|other| other.split('/').next() == Some(key)).collect();
-            let hint = match (subsets.as_slice(), nearest(key, self.datasets())) {
+            let of_subset = self.datasets().find(|other| other.rsplit('/').next() == Some(key));
+            let hint = match (subsets.as_slice(), of_subset.or_else(|| nearest(key, self.datasets()))) {
                 ([_, ..], _) => format!("its subsets are {}", subsets.join(", ")),
                 (_, Some(near)) => format!("did you mean `{near}`?"),
                 _ => "`instil list templates --templates DIR` shows what there is".to_owned(),

@@ -85,6 +85,7 @@ impl Names {
                 self.within(|names| names.statements(&each.else_body));
             }
             S::IfCond(branch) => {
+                self.optional_field(branch);
                 self.expression(&branch.expr);
                 self.statements(&branch.true_body);
                 self.statements(&branch.false_body);
@@ -173,6 +174,18 @@ impl Names {
             && !self.is_set(var.id)
         {
             self.guarded.insert(var.id.to_owned());
+        }
+    }
+
+    /// `{% if title %}{{title}}{% endif %}` does without a title. `{% if label %}yes{% else %}no{% endif %}` does
+    /// not do without a label, so it counts only where the field is printed if it is there.
+    fn optional_field(&mut self, branch: &ast::Spanned<ast::IfCond<'_>>) {
+        if let ast::Expr::Var(var) = &branch.expr {
+            let mut inside = Self { scopes: vec![BTreeSet::new()], ..Self::default() };
+            inside.statements(&branch.true_body);
+            if inside.read.contains(var.id) {
+                self.guard(&branch.expr);
+            }
         }
     }
 
