@@ -1,7 +1,9 @@
 //! `check FILE.yaml`: what is wrong with templates, each finding with its line and place.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
+use indicatif::HumanCount;
 use instil::Result;
 use instil::template::remix::{Finding, Severity, explain};
 use instil::template::{Collection, Template};
@@ -11,9 +13,13 @@ use crate::args::CheckArgs;
 use crate::tables::plural;
 use crate::{exit, output};
 
+/// How often the same finding is shown; a whole PromptSource has some a thousand times.
+const MOST: u64 = 5;
+
 pub(crate) fn run(args: &CheckArgs) -> Result<u8> {
     let collection = Collection::read(&args.file)?;
     let (mut errors, mut warnings) = (0, 0);
+    let mut seen = BTreeMap::<String, u64>::new();
     for template in collection.templates() {
         for finding in explain(template) {
             match finding.severity {
@@ -23,9 +29,16 @@ pub(crate) fn run(args: &CheckArgs) -> Result<u8> {
             if args.json {
                 output::data(&as_json(template, &finding));
             } else {
-                print(template, &finding);
+                let times = seen.entry(finding.message.clone()).or_default();
+                *times += 1;
+                if *times <= MOST {
+                    print(template, &finding);
+                }
             }
         }
+    }
+    for (message, times) in seen.iter().filter(|(_, times)| **times > MOST) {
+        output::data(&format!("… and {} times more: {message}\n", HumanCount(times - MOST)));
     }
     if !args.json {
         output::data(&format!(

@@ -46,6 +46,10 @@ pub(crate) fn execute(mut step: FromRows, how: &HowOfAll) -> Result<u8> {
         return show(&step, how.json);
     }
     if step.output == "-" {
+        if step.split.is_some() {
+            return Err(Error::usage("splits can't be printed")
+                .with_hint("write a folder with -o, or leave out --split"));
+        }
         let hash = Step::from(step.clone()).hash();
         return super::to_stdout(&hash, how, |file| {
             to_path(&FromRows { output: file, keep_run: true, ..step }, "-", how)
@@ -58,7 +62,7 @@ pub(crate) fn execute(mut step: FromRows, how: &HowOfAll) -> Result<u8> {
 /// Runs a step; `shown` is what the user calls its output.
 fn to_path(step: &FromRows, shown: &str, how: &HowOfAll) -> Result<u8> {
     let plan = RowsPlan::of(step)?;
-    let existing = super::before(how, plan.files())?;
+    let existing = super::before(how, plan.layout.output(), plan.files())?;
     if how.verbose {
         for line in &plan.unusable {
             output::talk(&format!("not used: {line}"));
@@ -192,10 +196,10 @@ fn print(step: &FromRows, look: &LookRows) {
 }
 
 fn first_line(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
+    let line = text.trim().replace('\n', "\\n");
     match line.char_indices().nth(100) {
         Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+        None => line,
     }
 }
 

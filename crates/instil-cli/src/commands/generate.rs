@@ -43,7 +43,7 @@ pub(crate) fn execute(mut step: Generate, how: &How) -> Result<u8> {
 fn to_path(step: &Generate, shown: &str, how: &How) -> Result<u8> {
     let plan = Plan::of(step)?;
     let model = settings::model(step)?;
-    let existing = super::before(&how.of_all, plan.files.iter())?;
+    let existing = super::before(&how.of_all, plan.layout.output(), plan.files.iter())?;
     let mut progress = Progress::start(how.of_all.quiet);
     let done = instil::run::generate(step, &plan, model.as_ref(), existing, &mut |ledger, read| {
         progress.watch(ledger, read)

@@ -11,6 +11,7 @@ pub(crate) mod stats;
 pub(crate) mod trace;
 
 use std::io::Write as _;
+use std::path::Path;
 
 use indicatif::HumanCount;
 use instil::ledger::Ledger;
@@ -62,10 +63,27 @@ fn to_stdout(hash: &str, how: &HowOfAll, to_file: impl FnOnce(String) -> Result<
 }
 
 /// What comes before a run: the flags that can fail, the files that are read.
-fn before<'a>(how: &HowOfAll, files: impl Iterator<Item = &'a SourceFile>) -> Result<Existing> {
+fn before<'a>(
+    how: &HowOfAll,
+    output: &Path,
+    files: impl Iterator<Item = &'a SourceFile> + Clone,
+) -> Result<Existing> {
     if let Some(path) = &how.rejects {
+        let whole = |path: &Path| std::path::absolute(path).ok();
+        let is_same = |other: &Path| {
+            whole(other) == whole(path) || other.canonicalize().ok() == path.canonicalize().ok()
+        };
+        let is_read = files.clone().any(|file| path.exists() && is_same(&file.path));
+        if is_read || whole(output) == whole(path) {
+            let what = if is_read { "is read" } else { "is the output" };
+            return Err(Error::usage(format!("`{}` {what}, and --rejects would write it", path.display()))
+                .with_hint("name another file for the rejects"));
+        }
         // A path that can't be written is better known before the work than after it.
-        std::fs::File::create(path)
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
             .map_err(|e| Error::output(format!("failed to write `{}`", path.display())).because(e))?;
     }
     catch_interrupts()?;

@@ -49,7 +49,10 @@ pub(super) fn begin<'a>(
     let failed = |what: &str, e| failed(&run, what, e);
     fs::create_dir_all(&run).map_err(|e| failed("", e))?;
     let lock = File::create(run.join("lock")).map_err(|e| failed("lock", e))?;
-    if lock.try_lock().is_err() {
+    if let Err(e) = lock.try_lock() {
+        if let std::fs::TryLockError::Error(e) = e {
+            return Err(failed("lock", e));
+        }
         return Err(Error::output(format!("another process is writing `{}`", step.output()))
             .with_hint("wait for it, or name another output"));
     }

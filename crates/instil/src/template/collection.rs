@@ -228,6 +228,9 @@ impl Collection {
     }
 }
 
+const HINT: &str =
+    "a template has `name` and `jinja`, and may have `task`, `context`, `answer_choices` and `reference`";
+
 /// The templates of one file.
 ///
 /// # Errors
@@ -237,6 +240,10 @@ pub fn parse(file: &Path, text: &str) -> Result<Vec<Template>> {
         Error::input(format!("failed to read templates from `{}`", file.display())).because(why)
     };
     let shape: serde_norway::Value = serde_norway::from_str(text).map_err(|e| failed(e.to_string()))?;
+    if !shape.is_mapping() {
+        let what = if shape.is_null() { "it is empty" } else { "it is no mapping of keys" };
+        return Err(failed(what.to_owned()).with_hint(HINT));
+    }
     let by_id = shape.get("templates").is_some_and(serde_norway::Value::is_mapping);
     let path: Arc<Path> = file.into();
     if by_id {
@@ -270,9 +277,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Vec<Template>> {
     }
     let stem =
         file.file_stem().map_or_else(|| "templates".to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let hint =
-        "a template has `name` and `jinja`, and may have `task`, `context`, `answer_choices` and `reference`";
-    let shaped = |e: serde_norway::Error| failed(e.to_string()).with_hint(hint);
+    let shaped = |e: serde_norway::Error| failed(e.to_string()).with_hint(HINT);
     let (dataset, templates) = if shape.get("templates").is_some() {
         let OwnFile { dataset, subset, templates } = serde_norway::from_str(text).map_err(shaped)?;
         (key(dataset.unwrap_or(stem), subset), templates)

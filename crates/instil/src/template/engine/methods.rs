@@ -10,6 +10,7 @@ use super::arguments::{bind, flag, integer, needed, text};
 use super::filters::tuples;
 use super::functions::pairs_of;
 use super::operators::place;
+use super::percent;
 use super::python::{self, equal, undefined};
 use super::strings::{self, Side};
 use super::values::{Dict, List, MOST, Outcome, Shape, View, items, put, shape, type_of, wrong};
@@ -471,6 +472,9 @@ fn of_string(own: &str, name: &str, arguments: &[Value]) -> Result<Option<Value>
                 _ => python::string(argument).map(Value::from),
             });
             let ready = ready.collect::<Result<Vec<_>, Error>>()?;
+            for field in own.split('{').skip(1) {
+                percent::bounded(field.split('}').next().unwrap_or_default())?;
+            }
             Value::from(format(FormatStyle::StrFormat, own, &ready)?)
         }
         "isalnum" => all_of(char::is_alphanumeric)?,

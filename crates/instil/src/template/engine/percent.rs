@@ -6,6 +6,24 @@ use minijinja::{Error, Value};
 use super::python;
 use super::values::{Shape, shape, wrong};
 
+/// The widest field and the most digits that a text may ask for: a template must not fill the memory.
+const WIDEST: u64 = 99_999;
+
+/// Refuses a width or precision above [`WIDEST`] in a directive.
+///
+/// # Errors
+/// When there is one.
+pub(super) fn bounded(directive: &str) -> Result<(), Error> {
+    let numbers = directive.split(|c: char| !c.is_ascii_digit());
+    let is_wide =
+        |number: &str| !number.is_empty() && number.parse().map_or(true, |number: u64| number > WIDEST);
+    if numbers.into_iter().any(is_wide) { Err(too_wide()) } else { Ok(()) }
+}
+
+fn too_wide() -> Error {
+    wrong("a width or precision above 99999")
+}
+
 /// `text % arguments`.
 ///
 /// # Errors
@@ -25,8 +43,13 @@ pub(super) fn format(text: &str, arguments: &[Value]) -> Result<String, Error> {
         if directive.starts_with('(') {
             return Err(wrong("format by name isn't supported"));
         }
+        bounded(&directive[..end])?;
         for _ in directive[..end].matches('*') {
-            ready.extend(arguments.next().cloned());
+            let width = arguments.next();
+            if width.and_then(Value::as_i64).is_some_and(|width| width.unsigned_abs() > WIDEST) {
+                return Err(too_wide());
+            }
+            ready.extend(width.cloned());
         }
         match directive.as_bytes()[end] {
             b'%' => {}
