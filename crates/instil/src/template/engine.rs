@@ -6,6 +6,7 @@
 mod arguments;
 mod checks;
 mod code;
+mod direct;
 mod filters;
 mod functions;
 mod methods;
@@ -26,6 +27,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 
 use crate::prompt::bonito::python_strip;
 use code::Code;
+use direct::{Direct, Scene};
 use names::Names;
 use row::{CHOICES, Draws, Root, Row};
 use truncation::Rewritten;
@@ -71,6 +73,8 @@ struct Inner {
 /// One of a template's two texts.
 struct Part {
     code: Code,
+    /// The same code, where it can be run without minijinja's machine.
+    direct: Option<Direct>,
     rewritten: Rewritten,
     is_choices: bool,
     /// Whether the token that protects separators stands in the text itself.
@@ -80,8 +84,8 @@ struct Part {
 enum Choices {
     /// The template has none.
     None,
-    /// They are the same for every row.
-    Fixed(Value),
+    /// They are the same for every row: the list, and its items.
+    Fixed(Value, Vec<Value>),
     /// They depend on the row.
     Rendered(Box<Part>),
 }
@@ -155,8 +159,9 @@ impl Part {
         }
         let code = code::code(&tree);
         drop(tree);
+        let direct = if code.changes { None } else { Direct::of(&code.instructions, &ENVIRONMENT) };
         let protector = original.contains(PROTECTOR);
-        Ok((Self { code, rewritten, is_choices, protector }, names))
+        Ok((Self { code, direct, rewritten, is_choices, protector }, names))
     }
 
     /// The draws from its constants.
@@ -165,14 +170,35 @@ impl Part {
         drawn.map_err(|e| fault(&e, &self.rewritten, self.is_choices))
     }
 
-    fn root(&self, fields: &Fields, choices: Option<Value>, fixed: Vec<usize>) -> Root {
+    /// Renders, and goes on with `draws`. `items` are those of `choices`, where they are the same for every
+    /// row.
+    fn run(
+        &self,
+        fields: &Fields,
+        choices: Option<Value>,
+        items: &[Value],
+        fixed: Vec<usize>,
+        draws: &mut Draws,
+    ) -> Result<String, Fault> {
+        if let Some(direct) = &self.direct {
+            let mut text = String::with_capacity(self.code.plain + 512);
+            let mut scene = Scene {
+                row: &fields.row,
+                choices: choices.as_ref(),
+                fixed_choices: items,
+                fixed: &fixed,
+                draws: &mut draws.clone(),
+                env: &ENVIRONMENT,
+            };
+            if direct.run(&mut scene, &mut text).is_some() {
+                let drawn = scene.draws.clone();
+                *draws = drawn;
+                return Ok(text);
+            }
+        }
         let copies = self.code.changes.then(|| Mutex::new(HashMap::new()));
-        Root { row: Arc::clone(&fields.row), choices, draws: Mutex::new(Draws::Seeded(0, 0)), fixed, copies }
-    }
-
-    /// Renders, and goes on with `draws`.
-    fn run(&self, root: Root, draws: &mut Draws) -> Result<String, Fault> {
-        let root = Arc::new(root);
+        let row = Arc::clone(&fields.row);
+        let root = Arc::new(Root { row, choices, draws: Mutex::new(Draws::Seeded(0, 0)), fixed, copies });
         std::mem::swap(&mut *root.draws(), draws);
         let rendered = self.text(&root);
         std::mem::swap(&mut *root.draws(), draws);
@@ -269,10 +295,12 @@ impl Compiled {
                 names.read.extend(own.read);
                 names.guarded.extend(own.guarded);
                 let nothing = Fields { row: Arc::default(), protected: false };
-                let root = part.root(&nothing, None, Vec::new());
                 // Choices that fail do so with every row, but not before there is one.
-                match is_fixed.then(|| part.run(root, &mut Draws::Seeded(0, 0))) {
-                    Some(Ok(text)) => Choices::Fixed(list_of(&text, part.protector)),
+                match is_fixed.then(|| part.run(&nothing, None, &[], Vec::new(), &mut Draws::Seeded(0, 0))) {
+                    Some(Ok(text)) => {
+                        let items = answers(&text, part.protector);
+                        Choices::Fixed(List::value(items.clone()), items)
+                    }
                     _ => Choices::Rendered(Box::new(part)),
                 }
             }
@@ -327,7 +355,7 @@ impl Compiled {
     }
 
     fn with(&self, fields: &Fields, draws: Draws) -> (Result<Vec<String>, Fault>, Draws) {
-        if fields.row.contains_key(CHOICES) {
+        if fields.row.get(CHOICES).is_some() {
             let message = format!("the row has a field `{CHOICES}`, which is the template's own name");
             return (Err(Fault { message, line: None, span: None }), draws);
         }
@@ -340,29 +368,31 @@ impl Compiled {
         let Inner { main, choices, .. } = &*self.0;
         // The order of the package: it compiles the template, then the answer choices, which it renders.
         let fixed = main.fixed(draws)?;
-        let answers = match choices {
-            Choices::None => Value::from(()),
-            Choices::Fixed(list) if main.code.changes => copy(list, 0).unwrap_or_else(|_| list.clone()),
-            Choices::Fixed(list) => list.clone(),
+        let (list, items) = match choices {
+            Choices::None => (Value::from(()), &[][..]),
+            Choices::Fixed(list, _) if main.code.changes => {
+                (copy(list, 0).unwrap_or_else(|_| list.clone()), &[][..])
+            }
+            Choices::Fixed(list, items) => (list.clone(), items.as_slice()),
             Choices::Rendered(part) => {
                 let fixed = part.fixed(draws)?;
-                let text = part.run(part.root(fields, None, fixed), draws)?;
-                list_of(&text, fields.protected || part.protector)
+                let text = part.run(fields, None, &[], fixed, draws)?;
+                (List::value(answers(&text, fields.protected || part.protector)), &[][..])
             }
         };
-        let text = main.run(main.root(fields, Some(answers), fixed), draws)?;
+        let text = main.run(fields, Some(list), items, fixed, draws)?;
         Ok(parts(&text, fields.protected || main.protector))
     }
 }
 
-/// The list of answers that a text parted by separators means.
-fn list_of(text: &str, protected: bool) -> Value {
+/// The answers that a text parted by separators means.
+fn answers(text: &str, protected: bool) -> Vec<Value> {
     // Here the package strips first and restores then.
     let answer = |part: &str| {
         let part = python_strip(part);
         if protected { Value::from(part.replace(PROTECTOR, SEPARATOR)) } else { Value::from(part) }
     };
-    List::value(pieces(text).map(answer).collect())
+    pieces(text).map(answer).collect()
 }
 
 #[cfg(test)]
@@ -380,6 +410,46 @@ mod tests {
             render(" {{a}} ||| {{b}}\n", r#"{"a": "x ||| y", "b": 1.0}"#).unwrap(),
             ["x ||| y", "1.0"]
         );
+    }
+
+    #[test]
+    fn what_runs_without_the_machine_gives_the_same() {
+        let row = r#"{"s": "Ab c", "n": 1, "f": 0.5, "t": ["x", "y ||| z", 3], "d": {"k": [1, 2], "index": "i"}, "e": "",
+                      "no": null, "pairs": [[1, "a"], [2, "b"]], "l": false}"#;
+        let serde_json::Value::Object(row) = serde_json::from_str(row).unwrap() else { unreachable!() };
+        let choices = "yes ||| no ||| {{ s }}";
+        for jinja in [
+            "{{ s }} and {{ n }}{{ f }}{{ t }}{{ d }}{{ e }}{{ no }}{{ lacking }} ||| {{ answer_choices[n] }}",
+            "{% if n == 1 and not l %}a{% elif s %}b{% else %}c{% endif %}{{ 1 < n <= 2 }}{{ s if e else 'x' }}",
+            "{% for x in t %}{{ loop.index }}/{{ loop.length }}{{ x }}{% if not loop.last %}, {% endif %}{% else %}-{% endfor %}",
+            "{% for x in e %}{{ x }}{% else %}none{% endfor %}{% for a, b in pairs %}{{ a }}{{ b }}{{ loop.first }}{% endfor %}",
+            "{% for x in t %}{% if loop.first %}{% set n = 5 %}{% endif %}{{ n }}{% set n = x %}{{ n }}{% endfor %}{{ n }}",
+            "{% if l %}{% set s = 1 %}{% endif %}{{ s }}{% set s = t %}{{ s[1] }}{% with s = n %}{{ s }}{% endwith %}{{ s[-1] }}",
+            "{% for x in t %}{% for x in d.k %}{{ x }}{{ loop.index0 }}{% endfor %}{{ x }}{{ loop.index }}{% endfor %}",
+            "{{ t | choice }}{{ ['a', 'b', 'c'] | choice }}{{ answer_choices | choice }}{{ range(9) | random }}",
+            "{{ s.split() | join('-') }}{{ s[1:] }}{{ s.lower() | title }}{{ d.items() | list }}{{ d.index }}{{ t | length }}",
+            "{{ pairs | map(attribute=1) | join(', ') }}{{ range(3) | list }}{{ dict(a=1) }}{{ {'a': n} }}{{ zip(t, t) | list }}",
+            "{{ n is defined }}{{ x is defined }}{{ n is divisibleby(1) }}{{ x | default('z') }}{{ 'A' in s }}{{ [n, s] }}{{ (n, s) }}",
+            "{{ ['zero', 'one'][n] }}{{ {'k': 'v'}['k'] }}{{ t | map('choice') | list }}{{ n ~ s }}{{ s ~ f * 2 }}",
+            "{% macro m(a) %}<{{ a }}>{% endmacro %}{{ m(s) }}{% set q %}{{ s }}{% endset %}{{ q }}{% filter upper %}{{ s }}{% endfilter %}",
+            // What fails says the same.
+            "{{ t | choice }}{{ lacking.part }}",
+            "{{ s }}{{ n + s }}",
+            "{% for x in n %}{% endfor %}",
+            "{% for a, b in t %}{% endfor %}",
+            "{{ [] | choice }}",
+        ] {
+            let with = Compiled::new(jinja, Some(choices), Options::default()).unwrap();
+            let mut without = Compiled::new(jinja, Some(choices), Options::default()).unwrap();
+            let inner = Arc::get_mut(&mut without.0).unwrap();
+            inner.main.direct = None;
+            let Choices::Rendered(part) = &mut inner.choices else { unreachable!() };
+            part.direct = None;
+            for seed in 0..8 {
+                let fields = Fields::of(&row);
+                assert_eq!(with.render(&fields, seed), without.render(&fields, seed), "{jinja}");
+            }
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(super) use lists::tuples;
 pub(super) const LACKING: [&str; 4] = ["pprint", "urlize", "wordwrap", "xmlattr"];
 
 /// A filter: what it is applied to comes first.
-type Filter = fn(&mut State<'_, '_>, &[Value]) -> Outcome;
+pub(super) type Filter = fn(&mut State<'_, '_>, &[Value]) -> Outcome;
 
 /// All filters by name.
 fn all() -> impl Iterator<Item = (&'static str, Filter)> {
@@ -24,6 +24,11 @@ fn all() -> impl Iterator<Item = (&'static str, Filter)> {
 /// The names of the filters.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     all().map(|(name, _)| name)
+}
+
+/// The filter of this name.
+pub(super) fn of(name: &str) -> Option<Filter> {
+    all().find(|(known, _)| *known == name).map(|(_, filter)| filter)
 }
 
 /// Whether there is a filter of this name.

@@ -12,40 +12,56 @@ use super::values::{
 };
 use super::{methods, percent};
 
+/// An operator of one or two operands.
+#[derive(Clone, Copy)]
+pub(super) enum Operator {
+    Unary(fn(&Value) -> Outcome),
+    Binary(fn(&Value, &Value) -> Outcome),
+}
+
+/// The operators with a fixed number of operands, by sign.
+const OPERATORS: [(&str, Operator); 20] = [
+    ("copy", Operator::Unary(|value| copy(value, 0))),
+    ("iter", Operator::Unary(iterate)),
+    ("neg", Operator::Unary(negate)),
+    ("item", Operator::Binary(item)),
+    ("attribute", Operator::Binary(methods::attribute)),
+    ("+", Operator::Binary(plus)),
+    ("-", Operator::Binary(|a, b| arithmetic("-", a, b, i128::checked_sub, |a, b| a - b))),
+    ("*", Operator::Binary(times)),
+    ("/", Operator::Binary(divide)),
+    ("//", Operator::Binary(divide_down)),
+    ("%", Operator::Binary(remainder)),
+    ("**", Operator::Binary(power)),
+    ("~", Operator::Binary(concatenate)),
+    ("==", Operator::Binary(|a, b| Ok(Value::from(equal(a, b))))),
+    ("!=", Operator::Binary(|a, b| Ok(Value::from(!equal(a, b))))),
+    ("<", Operator::Binary(|a, b| compared("<", a, b).map(Value::from))),
+    ("<=", Operator::Binary(|a, b| compared("<=", a, b).map(Value::from))),
+    (">", Operator::Binary(|a, b| compared(">", a, b).map(Value::from))),
+    (">=", Operator::Binary(|a, b| compared(">=", a, b).map(Value::from))),
+    ("in", Operator::Binary(|a, b| contains(b, a).map(Value::from))),
+];
+
+/// The operator of this sign; none where it takes another number of operands.
+pub(super) fn of(sign: &str) -> Option<Operator> {
+    OPERATORS.iter().find(|(own, _)| *own == sign).map(|(_, operator)| *operator)
+}
+
 /// Adds the operators to an environment.
 pub(super) fn add_to(env: &mut Environment<'static>) {
-    env.add_filter("[]", |items: &[Value]| List::value(items.to_vec()));
-    env.add_filter("{}", |items: &[Value]| {
-        let mut pairs = Vec::with_capacity(items.len() / 2);
-        for pair in items.chunks_exact(2) {
-            put(&mut pairs, pair[0].clone(), pair[1].clone());
+    for (sign, operator) in OPERATORS {
+        match operator {
+            Operator::Unary(operator) => env.add_filter(sign, move |value: &Value| operator(value)),
+            Operator::Binary(operator) => env.add_filter(sign, move |a: &Value, b: &Value| operator(a, b)),
         }
-        Dict::value(pairs)
-    });
-    env.add_filter("copy", |value: &Value| copy(value, 0));
-    env.add_filter("iter", iterate);
-    env.add_filter("item", item);
-    env.add_filter("attribute", methods::attribute);
+    }
+    env.add_filter("[]", |items: &[Value]| List::value(items.to_vec()));
+    env.add_filter("{}", dict);
     env.add_filter("chosen", |state: &State<'_, '_>, value: &Value, number: &Value| {
         item(value, &Value::from(chosen(state, number.as_usize().unwrap_or(0))?))
     });
     env.add_filter("slice[]", slice);
-    env.add_filter("+", plus);
-    env.add_filter("-", |a: &Value, b: &Value| arithmetic("-", a, b, i128::checked_sub, |a, b| a - b));
-    env.add_filter("*", times);
-    env.add_filter("/", divide);
-    env.add_filter("//", divide_down);
-    env.add_filter("%", remainder);
-    env.add_filter("**", power);
-    env.add_filter("neg", negate);
-    env.add_filter("~", concatenate);
-    env.add_filter("==", |a: &Value, b: &Value| equal(a, b));
-    env.add_filter("!=", |a: &Value, b: &Value| !equal(a, b));
-    env.add_filter("<", |a: &Value, b: &Value| compared("<", a, b));
-    env.add_filter("<=", |a: &Value, b: &Value| compared("<=", a, b));
-    env.add_filter(">", |a: &Value, b: &Value| compared(">", a, b));
-    env.add_filter(">=", |a: &Value, b: &Value| compared(">=", a, b));
-    env.add_filter("in", |a: &Value, b: &Value| contains(b, a));
     for sign in ["==", "!=", "<", "<=", ">", ">=", "in", "notin"] {
         // A chained comparison goes on with its right side.
         env.add_filter(format!("{sign}&"), move |a: &Value, b: &Value| {
@@ -59,6 +75,15 @@ pub(super) fn add_to(env: &mut Environment<'static>) {
             Ok::<Value, Error>(Value::from(Tuple::from([Value::from(holds), b.clone()])))
         });
     }
+}
+
+/// The dictionary of keys and values by turns.
+pub(super) fn dict(items: &[Value]) -> Value {
+    let mut pairs = Vec::with_capacity(items.len() / 2);
+    for pair in items.chunks_exact(2) {
+        put(&mut pairs, pair[0].clone(), pair[1].clone());
+    }
+    Dict::value(pairs)
 }
 
 /// Whether `a sign b`.
@@ -119,7 +144,10 @@ pub(super) fn place(index: i128, len: usize) -> Option<usize> {
 }
 
 /// `value[start:stop:step]`.
-fn slice(value: &Value, start: &Value, stop: &Value, step: &Value) -> Outcome {
+///
+/// # Errors
+/// When the value can't be sliced, or a bound is no whole number.
+pub(super) fn slice(value: &Value, start: &Value, stop: &Value, step: &Value) -> Outcome {
     if value.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }

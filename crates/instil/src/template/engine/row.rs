@@ -15,11 +15,28 @@ pub(super) const CHOICES: &str = "answer_choices";
 /// The name of the [`Root`] itself, which no template can write.
 const ROOT: &str = "\0root";
 
-/// The fields of a row.
-pub(super) type Row = HashMap<Box<str>, Value>;
+/// The fields of a row, the short names first: most names are told apart by their lengths.
+#[derive(Debug, Default)]
+pub(super) struct Row(Vec<(Box<str>, Value)>);
+
+impl FromIterator<(Box<str>, Value)> for Row {
+    fn from_iter<I: IntoIterator<Item = (Box<str>, Value)>>(fields: I) -> Self {
+        let mut fields: Vec<_> = fields.into_iter().collect();
+        fields.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        Self(fields)
+    }
+}
+
+impl Row {
+    /// The field of this name.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        let place = self.0.binary_search_by(|(own, _)| (own.len(), &**own).cmp(&(name.len(), name)));
+        place.ok().map(|at| &self.0[at].1)
+    }
+}
 
 /// Where draws come from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Draws {
     /// From a seed, and how many there were.
     Seeded(u64, u64),
