@@ -159,7 +159,7 @@ impl Part {
         }
         let code = code::code(&tree);
         drop(tree);
-        let direct = if code.changes { None } else { Direct::of(&code.instructions, &ENVIRONMENT) };
+        let direct = Direct::of(&code.instructions, &ENVIRONMENT);
         let protector = original.contains(PROTECTOR);
         Ok((Self { code, direct, rewritten, is_choices, protector }, names))
     }
@@ -180,21 +180,8 @@ impl Part {
         fixed: Vec<usize>,
         draws: &mut Draws,
     ) -> Result<String, Fault> {
-        if let Some(direct) = &self.direct {
-            let mut text = String::with_capacity(self.code.plain + 512);
-            let mut scene = Scene {
-                row: &fields.row,
-                choices: choices.as_ref(),
-                fixed_choices: items,
-                fixed: &fixed,
-                draws: &mut draws.clone(),
-                env: &ENVIRONMENT,
-            };
-            if direct.run(&mut scene, &mut text).is_some() {
-                let drawn = scene.draws.clone();
-                *draws = drawn;
-                return Ok(text);
-            }
+        if let Some(text) = self.directly(fields, choices.as_ref(), items, &fixed, draws) {
+            return Ok(text);
         }
         let copies = self.code.changes.then(|| Mutex::new(HashMap::new()));
         let row = Arc::clone(&fields.row);
@@ -203,6 +190,34 @@ impl Part {
         let rendered = self.text(&root);
         std::mem::swap(&mut *root.draws(), draws);
         rendered
+    }
+
+    /// What can be rendered without minijinja's machine, for which nothing is drawn or changed otherwise.
+    fn directly(
+        &self,
+        fields: &Fields,
+        choices: Option<&Value>,
+        items: &[Value],
+        fixed: &[usize],
+        draws: &mut Draws,
+    ) -> Option<String> {
+        let direct = self.direct.as_ref()?;
+        let copies = self.code.changes;
+        let copied = if copies { choices.map(|list| copy(list, 0)).transpose().ok()? } else { None };
+        let mut text = String::with_capacity(self.code.plain + 512);
+        let mut drawing = draws.clone();
+        let mut scene = Scene {
+            row: &fields.row,
+            choices: copied.as_ref().or(choices),
+            fixed_choices: items,
+            fixed,
+            copies,
+            draws: &mut drawing,
+            env: &ENVIRONMENT,
+        };
+        direct.run(&mut scene, &mut text)?;
+        *draws = drawing;
+        Some(text)
     }
 
     fn text(&self, root: &Arc<Root>) -> Result<String, Fault> {
@@ -431,6 +446,10 @@ mod tests {
             "{{ pairs | map(attribute=1) | join(', ') }}{{ range(3) | list }}{{ dict(a=1) }}{{ {'a': n} }}{{ zip(t, t) | list }}",
             "{{ n is defined }}{{ x is defined }}{{ n is divisibleby(1) }}{{ x | default('z') }}{{ 'A' in s }}{{ [n, s] }}{{ (n, s) }}",
             "{{ ['zero', 'one'][n] }}{{ {'k': 'v'}['k'] }}{{ t | map('choice') | list }}{{ n ~ s }}{{ s ~ f * 2 }}",
+            "{% set a = [] %}{% for x in t %}{{ a.append(x) or '' }}{% endfor %}{{ a }}{{ t.append(1) }}{{ t }}{{ d.update(t=t) }}{{ d }}",
+            "{% for x in t %}{{ x }}{% if loop.index < 3 %}{{ t.append(x) }}{% endif %}{% endfor %}{{ answer_choices.pop() }}",
+            "{% for x in t if x %}{{ t.reverse() }}{{ x }}{% endfor %}{{ answer_choices.pop() }}{{ answer_choices }}{{ n + s }}",
+            "{% for x in t if x != 3 %}{{ t.reverse() }}{{ x }}{% endfor %}{{ answer_choices.sort() }}{{ answer_choices }}",
             "{% macro m(a) %}<{{ a }}>{% endmacro %}{{ m(s) }}{% set q %}{{ s }}{% endset %}{{ q }}{% filter upper %}{{ s }}{% endfilter %}",
             // What fails says the same.
             "{{ t | choice }}{{ lacking.part }}",

@@ -14,7 +14,7 @@ use minijinja::{Environment, State, Value};
 use super::filters::{self, Filter};
 use super::operators::{self, item, place};
 use super::row::{CHOICES, Draws, Row};
-use super::values::{List, Outcome, Shape, items, length, shape};
+use super::values::{List, Outcome, Shape, copy, items, length, shape};
 use super::{checks, functions, methods, python};
 
 /// How many steps are taken before the machine takes over, which counts them itself. None of them is more
@@ -97,12 +97,14 @@ pub(super) struct Scene<'a> {
     pub(super) fixed_choices: &'a [Value],
     /// What was drawn from constants, before anything else.
     pub(super) fixed: &'a [usize],
+    /// Whether the template changes lists or dictionaries, so that it gets copies of the row's.
+    pub(super) copies: bool,
     pub(super) draws: &'a mut Draws,
     pub(super) env: &'static Environment<'static>,
 }
 
 impl Direct {
-    /// The code of a template that changes no values; `None` where it holds what only the machine does.
+    /// The code of a template; `None` where it holds what only the machine does.
     pub(super) fn of(code: &Instructions<'static>, env: &Environment<'static>) -> Option<Self> {
         let mut reader = Reader { frames: vec![Frame::new()], ..Reader::default() };
         let mut steps = Vec::new();
@@ -295,16 +297,24 @@ impl Reader {
 type Held<'a> = Cow<'a, Value>;
 
 /// A loop and the item that it is at.
-struct Round {
+struct Round<'a> {
     items: Vec<Value>,
     next: usize,
+    /// What `items` are of, where it may change.
+    list: Option<Held<'a>>,
 }
 
 impl Direct {
     /// Renders; `None` where the machine has to do it all over, with nothing drawn yet.
     pub(super) fn run<'a>(&'a self, scene: &mut Scene<'a>, out: &mut String) -> Option<()> {
-        let mut run =
-            Run { scene, stack: Vec::new(), locals: vec![None; self.slots], rounds: Vec::new(), state: None };
+        let mut run = Run {
+            scene,
+            stack: Vec::new(),
+            locals: vec![None; self.slots],
+            rounds: Vec::new(),
+            copied: Vec::new(),
+            state: None,
+        };
         let mut at = 0;
         for _ in 0..MOST_STEPS {
             let Some(step) = self.steps.get(at) else { return Some(()) };
@@ -318,7 +328,9 @@ struct Run<'a, 'scene> {
     scene: &'scene mut Scene<'a>,
     stack: Vec<Held<'a>>,
     locals: Vec<Option<Held<'a>>>,
-    rounds: Vec<Round>,
+    rounds: Vec<Round<'a>>,
+    /// Copies of fields, where the template changes them.
+    copied: Vec<(&'a str, Value)>,
     /// What filters and methods are called with; they find nothing to draw from in it.
     state: Option<State<'static, 'static>>,
 }
@@ -330,20 +342,26 @@ impl<'a> Run<'a, '_> {
     fn step(&mut self, step: &'a Step, at: usize, out: &mut String) -> Option<usize> {
         match step {
             Step::Text(text) => out.push_str(text),
-            Step::PrintField(name) => print(out, self.field(name))?,
+            Step::PrintField(name) => {
+                let value = self.field(name)?;
+                print(out, &value)?;
+            }
             Step::Print => {
                 let value = self.pop()?;
                 print(out, &value)?;
             }
             Step::Const(value) => self.stack.push(Cow::Borrowed(value)),
             Step::Field(name) => {
-                let field = self.field(name);
-                self.stack.push(Cow::Borrowed(field));
+                let field = self.field(name)?;
+                self.stack.push(field);
             }
             Step::Choices => self.stack.push(Cow::Borrowed(self.scene.choices.unwrap_or(&UNDEFINED))),
             Step::Name(slots, name) => {
                 let local = slots.iter().find_map(|slot| self.locals.get(*slot)?.clone());
-                let value = local.unwrap_or_else(|| Cow::Borrowed(self.field(name)));
+                let value = match local {
+                    Some(local) => local,
+                    None => self.field(name)?,
+                };
                 self.stack.push(value);
             }
             Step::Store(slot) => {
@@ -401,10 +419,10 @@ impl<'a> Run<'a, '_> {
                 let arguments = self.take(*count)?;
                 let (value, more) = arguments.split_first()?;
                 let state = self.state();
-                let result = match value.as_str() {
-                    // It has none of minijinja's own, and the error that says so takes its time.
-                    Some(_) => methods::call(state, value, name, more),
-                    None => value.call_method(state, name, more),
+                let result = match shape(value) {
+                    // They have none of minijinja's own, and the error that says so takes its time.
+                    Shape::Str(_) | Shape::List(_) => methods::call(state, value, name, more),
+                    _ => value.call_method(state, name, more),
                 };
                 self.push(result.ok()?);
             }
@@ -459,11 +477,23 @@ impl<'a> Run<'a, '_> {
                 self.stack.pop();
             }
             Step::Begin => {
-                let items = items(&*self.pop()?).ok()?;
-                self.rounds.push(Round { items, next: 0 });
+                let value = self.pop()?;
+                let items = items(&value).ok()?;
+                let list = self.scene.copies.then_some(value);
+                self.rounds.push(Round { items, next: 0, list });
             }
             Step::Next(end) => {
                 let round = self.rounds.last_mut()?;
+                if let Some(Shape::List(list)) = round.list.as_deref().map(shape) {
+                    let now = list.items();
+                    // The machine knows what becomes of a list that grows or shrinks under a loop.
+                    if now.len() != round.items.len() {
+                        return None;
+                    }
+                    if let (Some(item), Some(now)) = (round.items.get_mut(round.next), now.get(round.next)) {
+                        *item = now.clone();
+                    }
+                }
                 let Some(item) = round.items.get(round.next).cloned() else { return Some(*end) };
                 round.next += 1;
                 self.push(item);
@@ -485,7 +515,7 @@ impl<'a> Run<'a, '_> {
                 self.stack.extend(parts.into_iter().rev().map(Cow::Owned));
             }
             Step::Loop(part) => {
-                let Round { items, next } = self.rounds.last()?;
+                let Round { items, next, .. } = self.rounds.last()?;
                 let value = match part {
                     LoopPart::Index => Value::from(*next),
                     LoopPart::Index0 => Value::from(next.checked_sub(1)?),
@@ -499,8 +529,17 @@ impl<'a> Run<'a, '_> {
         Some(at + 1)
     }
 
-    fn field(&self, name: &str) -> &'a Value {
-        self.scene.row.get(name).unwrap_or(&UNDEFINED)
+    fn field(&mut self, name: &'a str) -> Option<Held<'a>> {
+        let value = self.scene.row.get(name).unwrap_or(&UNDEFINED);
+        if !self.scene.copies || value.as_object().is_none() {
+            return Some(Cow::Borrowed(value));
+        }
+        if let Some((_, copied)) = self.copied.iter().find(|(own, _)| *own == name) {
+            return Some(Cow::Owned(copied.clone()));
+        }
+        let copied = copy(value, 0).ok()?;
+        self.copied.push((name, copied.clone()));
+        Some(Cow::Owned(copied))
     }
 
     fn state(&mut self) -> &mut State<'static, 'static> {
