@@ -158,7 +158,10 @@ impl Ledger {
 
     /// The counts of a kind.
     pub fn kind(&mut self, kind: &Task) -> &mut KindCount {
-        self.kinds.entry(kind.short().to_owned()).or_default()
+        if !self.kinds.contains_key(kind.short()) {
+            self.kinds.insert(kind.short().to_owned(), KindCount::default());
+        }
+        self.kinds.get_mut(kind.short()).expect("it was put there above")
     }
 
     /// The counts of a dataset.

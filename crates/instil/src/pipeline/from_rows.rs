@@ -1,8 +1,8 @@
 //! The road from labelled rows: drawn, lifted where they come rendered, put into templates, parsed,
 //! checked and written.
 //!
-//! Rows are read and written by one thread and worked on by others, in batches that are put back into
-//! the order of the rows; every choice is a function of the seed and of the row, so that the output
+//! Rows are read by one thread, worked on by others and written by a third kind, in batches that are put
+//! back into the order of the rows; every choice is a function of the seed and of the row, so that the output
 //! depends on the recipe alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -149,7 +149,7 @@ type Made = Result<(Box<Example>, usize), (Reject, Option<Task>)>;
 /// When the output can't be written. Troubles of single rows are rejects.
 pub fn from_rows(
     road: &RowsRoad,
-    mut rows: impl Iterator<Item = Result<Entry, Reject>>,
+    mut rows: impl Iterator<Item = Result<Entry, Reject>> + Send,
     threads: NonZeroUsize,
     mut shuffle: Option<Shuffle>,
     writer: &mut Writer,
@@ -158,45 +158,47 @@ pub fn from_rows(
     let mut ledger = Ledger::of(&Stage::FROM_ROWS);
     let (work, batches) = bounded::<(u64, Vec<Item>)>(2 * threads.get());
     let (finished, results) = bounded::<(u64, Vec<Came>)>(4 * threads.get());
+    // One place for each batch between reader and writer: so many are in memory, however long one of them
+    // takes.
+    let (enter, leave) = bounded::<()>(4 * threads.get());
     let ended = std::thread::scope(|scope| {
+        // Both ends here end with this function, and with them the other threads.
+        let (results, leave) = (results, leave);
         for _ in 0..threads.get() {
             let (batches, finished) = (batches.clone(), finished.clone());
             scope.spawn(move || work_off(road, &batches, &finished));
         }
         drop((batches, finished));
-        let mut line = Line { rows: &mut rows, road, quotas: HashMap::new(), exhausted: false };
+        scope.spawn(move || {
+            let mut line = Line { rows: &mut rows, road, quotas: HashMap::new(), exhausted: false };
+            for number in 0.. {
+                if line.exhausted || enter.send(()).is_err() || work.send((number, line.batch())).is_err() {
+                    return;
+                }
+            }
+        });
         let mut waiting: VecDeque<Option<Vec<Came>>> = VecDeque::new();
         // How many batches have been written: the number of the first one that waits.
         let mut left = 0;
-        loop {
-            while !line.exhausted && waiting.len() < 2 * threads.get() {
-                let batch = line.batch();
-                let number = left + waiting.len() as u64;
-                waiting.push_back(None);
-                work.send((number, batch)).expect("workers end only when there is no more work");
+        for (number, batch) in &results {
+            let place = usize::try_from(number - left).expect("the batches that wait are in memory");
+            if waiting.len() <= place {
+                waiting.resize_with(place + 1, || None);
             }
+            waiting[place] = Some(batch);
             while let Some(Some(_)) = waiting.front() {
                 let batch = waiting.pop_front().flatten().expect("it was looked at above");
                 left += 1;
                 for came in batch {
                     account(came, &mut ledger, shuffle.as_mut(), writer)?;
                 }
+                leave.recv().expect("every batch took a place");
                 if watch(&ledger).is_break() {
-                    drop(work);
                     return Ok(Ended::Interrupted);
                 }
             }
-            if waiting.is_empty() {
-                if line.exhausted {
-                    drop(work);
-                    return Ok(Ended::Whole);
-                }
-                continue;
-            }
-            let (number, batch) = results.recv().expect("every batch comes back");
-            let place = usize::try_from(number - left).expect("the batches that wait are in memory");
-            waiting[place] = Some(batch);
         }
+        Ok(Ended::Whole)
     });
     let ended = ended?;
     if let (Ended::Whole, Some(shuffle)) = (ended, shuffle) {
@@ -300,7 +302,7 @@ fn work(road: &RowsRoad, item: Item) -> Came {
 }
 
 /// What is known of a row whatever is made of it.
-struct RowFacts {
+struct RowFacts<'a> {
     id: Arc<str>,
     origin: Origin,
     number: String,
@@ -309,10 +311,10 @@ struct RowFacts {
     is_rendered: bool,
     /// What must not stand on both sides of a split, as far as the row alone tells: the field that is named
     /// like a text, else the longest.
-    passage: String,
+    passage: &'a str,
 }
 
-impl RowFacts {
+impl<'a> RowFacts<'a> {
     fn of(row: &Row, dataset: &Arc<str>, is_rendered: bool) -> Self {
         let number = row.origin.row.map_or_else(String::new, |row| row.to_string());
         let id = match row.fields.get("id") {
@@ -326,16 +328,15 @@ impl RowFacts {
             number,
             dataset: Arc::clone(dataset),
             is_rendered,
-            passage: String::new(),
+            passage: "",
         }
     }
 
-    fn with_passage_of(mut self, row: &Row) -> Self {
+    fn with_passage_of(self, row: &Row) -> RowFacts<'_> {
         let text = |name: &str| row.fields.get(name).and_then(Value::as_str);
         let named = TEXT_NAMES.iter().find_map(|name| text(name));
         let longest = || row.fields.values().filter_map(Value::as_str).max_by_key(|text| text.len());
-        self.passage = named.or_else(longest).unwrap_or_default().to_owned();
-        self
+        RowFacts { passage: named.or_else(longest).unwrap_or_default(), ..self }
     }
 
     fn reject(&self, reason: Reason, task: Option<Task>, raw: String) -> Reject {
@@ -352,7 +353,7 @@ impl RowFacts {
 }
 
 /// Puts a row into the template that is drawn for it, or into all of them.
-fn put(road: &RowsRoad, facts: &RowFacts, row: &Row, witness: Option<&Witness>, copy: u32) -> Vec<Made> {
+fn put(road: &RowsRoad, facts: &RowFacts<'_>, row: &Row, witness: Option<&Witness>, copy: u32) -> Vec<Made> {
     let templates = road.templates.get(&facts.dataset).map_or(&[][..], Vec::as_slice);
     let refuse =
         |reason, task: Option<Task>, raw: String| Err((facts.reject(reason, task.clone(), raw), task));
@@ -441,7 +442,7 @@ fn missing(lacking: &[String], row: &Row) -> String {
 /// From a template and a row to an example.
 fn render(
     road: &RowsRoad,
-    facts: &RowFacts,
+    facts: &RowFacts<'_>,
     prepared: &Prepared,
     fields: &Fields,
     drawn: u64,
@@ -485,7 +486,7 @@ fn render(
             Err(parts) => return refuse(Reason::SeveralSeparators, raw(&parts)),
         },
     };
-    let passage = more.entry("context".to_owned()).or_insert_with(|| facts.passage.clone());
+    let passage = more.entry("context".to_owned()).or_insert_with(|| facts.passage.to_owned());
     let split = split_of(passage, &road.splits, road.seed);
     let prompt_hash = hex_of(&[&prompt], 32);
     let id = hex_of(

@@ -55,7 +55,7 @@ pub struct Set {
     limit: u64,
 }
 
-type Entries = Box<dyn Iterator<Item = Result<Entry, Reject>>>;
+type Entries = Box<dyn Iterator<Item = Result<Entry, Reject>> + Send>;
 
 impl Set {
     /// Begins to read.
@@ -156,7 +156,7 @@ impl RowsPlan {
     }
 
     /// Every file, in the order in which they are read.
-    pub fn files(&self) -> impl Iterator<Item = &SourceFile> {
+    pub fn files(&self) -> impl Iterator<Item = &SourceFile> + Clone {
         self.sets.iter().flat_map(|set| &set.files)
     }
 
