@@ -60,5 +60,7 @@ def test_apply_makes_what_the_package_makes(flags, truncate, tmp_path, found):
             parts = template.apply(row, truncate=truncate)
             if len(parts) == 2 and all(parts):
                 expected.append({"prompt": parts[0], "completion": parts[1]})
+    if not truncate:  # what comes again is dropped, but for the published rules
+        expected = [json.loads(line) for line in dict.fromkeys(json.dumps(row) for row in expected)]
     assert made == expected
     found(f"promptsource: apply {' '.join(flags)} over {len(rows)} rows of CosmosQA, {len(made)} renderings equal")

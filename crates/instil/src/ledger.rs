@@ -45,11 +45,22 @@ pub struct SetCount {
     pub expected: u64,
     /// Examples written.
     pub kept: u64,
+    /// Examples written, by template.
+    #[serde(default)]
+    pub templates: BTreeMap<String, u64>,
     /// What was not used, by reason.
     pub rejects: BTreeMap<String, u64>,
 }
 
 impl SetCount {
+    /// An example was made by this template.
+    pub fn used(&mut self, template: &str) {
+        match self.templates.get_mut(template) {
+            Some(count) => *count += 1,
+            None => drop(self.templates.insert(template.to_owned(), 1)),
+        }
+    }
+
     /// Something of this dataset was not used.
     pub fn reject(&mut self, reason: Reason) {
         *self.rejects.entry(reason.word().to_owned()).or_default() += 1;

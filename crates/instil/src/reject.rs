@@ -125,7 +125,7 @@ reasons! {
     NotShorter Check "not_shorter" "The summary is no shorter than the passage.";
     NoPassage Check "no_passage" "The passage is empty, or stands nowhere in instruction and response.";
     OnlyPassage Check "only_passage" "The response is nothing but the passage.";
-    Duplicate Check "duplicate" "The same example came out of this passage before.";
+    Duplicate Check "duplicate" "The same example came before: of the same passage, or of any labelled row.";
 }
 
 /// Something that was not used.

@@ -1,6 +1,7 @@
 //! `apply` and `remix`: labelled rows to prompts and completions, or to a generator's training pairs.
 
 use indicatif::HumanCount;
+use instil::ledger::Ledger;
 use instil::recipe::{FromRows, Step, Verb};
 use instil::record::Role;
 use instil::reject::Stage;
@@ -79,12 +80,36 @@ fn to_path(step: &FromRows, shown: &str, how: &HowOfAll) -> Result<u8> {
     let (report, code) = super::after(how, &plan.layout, step.max_drop, step.keep_run, &done)?;
     if !how.quiet {
         say(step, shown, how, &done, report, code);
+        if matches!(done, Done::Finished(_)) {
+            say_idle(&plan, &report.ledger);
+        }
         if let Some(why) = first_reject {
             output::talk(&format!("no row was kept; the first: {why}"));
         }
     }
     Ok(code)
 }
+
+/// Says which templates were given to no row although there were many: a field that they read has another name.
+fn say_idle(plan: &RowsPlan, ledger: &Ledger) {
+    for (dataset, count) in &ledger.sets {
+        let templates = plan.road.templates.get(dataset.as_str()).map_or(&[][..], Vec::as_slice);
+        if count.expected < ENOUGH * templates.len() as u64 || count.kept == 0 {
+            continue;
+        }
+        for prepared in templates.iter().filter(|prepared| !count.templates.contains_key(&*prepared.name)) {
+            let reads = prepared.compiled.required().iter().map(|name| format!("`{name}`"));
+            let reads = reads.collect::<Vec<_>>().join(", ");
+            output::talk(&format!(
+                "no row came out of the template `{}` of {dataset}, which reads {reads}",
+                prepared.name
+            ));
+        }
+    }
+}
+
+/// Takings of rows for each template, after which one that made nothing is odd.
+const ENOUGH: u64 = 20;
 
 /// The first reject of a run, in one line.
 fn first_reject(plan: &RowsPlan) -> Result<Option<String>> {

@@ -361,3 +361,100 @@ fn rows_that_no_template_fits_count_against_max_drop() {
     let run = place.run(&["apply", ROWS, "--templates", "typo.yaml", "-o", "out", "--max-drop", "5%"]);
     assert_eq!(run.status.code(), Some(1));
 }
+
+/// Found by a first user: `--rejects` emptied the file that was to be read, and `-o` replaced it.
+#[test]
+fn what_is_read_is_never_written() {
+    let place = Place::with_leases();
+    let before = std::fs::read(place.path(ROWS)).unwrap();
+    for more in [
+        ["-o", "out", "--rejects", ROWS],
+        ["-o", ROWS, "--overwrite", "-q"],
+        ["-o", "out.jsonl", "--rejects", "out.jsonl"],
+    ] {
+        let told = place.told(&[&["apply", ROWS, "--templates", TEMPLATES][..], &more].concat());
+        assert!(told.starts_with("exit 2"), "{told}");
+        assert_eq!(std::fs::read(place.path(ROWS)).unwrap(), before, "{told}");
+        assert!(!place.path("out.jsonl").exists());
+    }
+}
+
+/// Found by a first user: the longest text of each row was taken for its passage, and of some rows that is
+/// the question.
+#[test]
+fn the_passage_of_a_split_is_the_one_that_the_templates_name() {
+    let place = Place::new();
+    place.write("pairs.yaml", "name: pair\ntask: nli\ncontext: '{{premise}}'\njinja: '{{premise}} So {{hypothesis}}? ||| {{answer}}'\n");
+    let rows = (0..600).map(|row| {
+        let longer = "and that is a longer text ".repeat(row % 3);
+        json!({"hypothesis": format!("row {row} {longer}"), "premise": format!("Premise {}", row / 3), "answer": "yes"}).to_string()
+    });
+    place.write("rows.jsonl", rows.collect::<Vec<_>>().join("\n"));
+    place.ok(&["apply", "rows.jsonl", "--templates", "pairs.yaml", "-o", "out", "-q", "--split", "test=30%"]);
+    let mut sides: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for split in ["train", "test"] {
+        let file = place.path("out").join(format!("data/{split}-00000-of-00001.parquet"));
+        for row in instil::rows::of_file(&file).unwrap() {
+            let (prompt, _) = instil::rows::prompt_and_completion(&row.unwrap()).unwrap();
+            sides.entry(prompt.split(" So ").next().unwrap().to_owned()).or_default().insert(split);
+        }
+    }
+    assert_eq!(sides.len(), 200);
+    assert!(sides.values().all(|sides| sides.len() == 1), "{sides:?}");
+}
+
+#[test]
+fn what_comes_again_is_dropped_by_name_and_not_under_reference() {
+    let place = Place::with_leases();
+    let row = json!({"clause": "A.", "question": "B?", "answer": "C", "topic": 1}).to_string();
+    place.write("rows.jsonl", [row.as_str(); 5].join("\n"));
+    let args =
+        ["apply", "rows.jsonl", "--templates", TEMPLATES, "--template", "ask about a clause", "-q", "-o"];
+    place.ok(&[&args[..], &["out"]].concat());
+    assert_eq!(ledger(&place, "out")["sets"]["leases"]["rejects"]["duplicate"], 4);
+    assert_closes(&place.path("out"));
+    place.ok(&[&args[..], &["published", "--reference"]].concat());
+    assert_eq!(ledger(&place, "published")["rows"], 5);
+    // A weight asks for the row again.
+    place.ok(&[&args[..], &["thrice", "--limit", "1", "--weight", "leases=3"]].concat());
+    assert_eq!(ledger(&place, "thrice")["rows"], 3);
+}
+
+#[test]
+fn another_task_or_passage_of_a_template_is_another_run() {
+    let place = Place::with_leases();
+    let text = std::fs::read_to_string(place.path(TEMPLATES)).unwrap();
+    let args = ["remix", ROWS, "--templates", TEMPLATES, "-o", "out"];
+    place.ok(&args);
+    assert!(place.told(&args).contains("is finished already"));
+    place.write(TEMPLATES, text.replace("task: exqa", "task: qa"));
+    assert!(!place.told(&args).contains("is finished already"));
+}
+
+#[test]
+fn a_broken_template_stops_remix_too() {
+    let place = Place::with_leases();
+    place.write(
+        "two.yaml",
+        "templates:\n- {name: good, task: qa, context: '{{clause}}', jinja: '{{clause}} {{question}} ||| {{answer}}'}\n\
+         - {name: bad, task: qa, context: '{{clause}}', jinja: '{{clause}} {{question | uper}} ||| {{answer}}'}\n",
+    );
+    assert_snapshot!(place.told(&["remix", ROWS, "--templates", "two.yaml", "-o", "out"]));
+    place.write("heavy.yaml", "name: heavy\njinja: '{{clause}} ||| {{ \"%1000000000000s\" % answer }}'\n");
+    place.ok(&["apply", ROWS, "--templates", "heavy.yaml", "-o", "heavy", "-q"]);
+    assert_eq!(ledger(&place, "heavy")["sets"]["heavy"]["rejects"]["not_rendered"], 12);
+    let told = place.told(&["apply", ROWS, "--templates", TEMPLATES, "-o", "out", "--weight", "leases=1e12"]);
+    assert!(told.starts_with("exit 2"), "{told}");
+}
+
+#[test]
+fn a_template_that_nothing_came_of_is_told() {
+    let place = Place::with_leases();
+    many(&place, 200);
+    place.write(
+        "two.yaml",
+        "templates:\n- {name: good, jinja: '{{clause}} {{question}} ||| {{answer}}'}\n\
+         - {name: typo, jinja: '{{clause}} {{questoin}} ||| {{answer}}'}\n",
+    );
+    assert_snapshot!(place.told(&["apply", "many.jsonl", "--templates", "two.yaml", "-o", "out"]));
+}

@@ -5,7 +5,8 @@
 //! back into the order of the rows; every choice is a function of the seed and of the row, so that the output
 //! depends on the recipe alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ use crate::template::rendered::{Lifters, Witness};
 
 /// Rows of a batch: enough that handing it over costs nothing, few enough that memory stays flat.
 const BATCH: usize = 256;
+/// Bytes of a batch, with everything that is to be made of its rows, at which it is handed over.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// What is made of each row: a recipe with its names looked up and its templates compiled.
 pub struct RowsRoad {
@@ -61,7 +64,7 @@ pub struct Prepared {
     pub compiled: Compiled,
     /// How its parts make a pair, where it is turned inside out.
     pub inverted: Option<Inverted>,
-    /// The fields that its passage is made of, where it is turned inside out.
+    /// The fields that its passage is made of, where that is known.
     pub passage: BTreeSet<String>,
 }
 
@@ -119,6 +122,8 @@ struct Taken {
     entry: Entry,
     dataset: Arc<str>,
     copies: u32,
+    /// The field that is taken for the passage where no template says which it is.
+    passage: Option<Arc<str>>,
 }
 
 type Item = Result<Taken, Reject>;
@@ -137,8 +142,16 @@ enum Copy {
     Made(Vec<Made>),
 }
 
-/// An example and its split, or why there is none.
-type Made = Result<(Box<Example>, usize), (Reject, Option<Task>)>;
+/// An example, or why there is none.
+type Made = Result<MadeExample, (Reject, Option<Task>)>;
+
+struct MadeExample {
+    example: Box<Example>,
+    /// The index of its split.
+    split: usize,
+    /// Of its prompt and completion.
+    hash: u64,
+}
 
 /// Sends `rows` down the road.
 ///
@@ -151,11 +164,16 @@ pub fn from_rows(
     road: &RowsRoad,
     mut rows: impl Iterator<Item = Result<Entry, Reject>> + Send,
     threads: NonZeroUsize,
-    mut shuffle: Option<Shuffle>,
+    shuffle: Option<Shuffle>,
     writer: &mut Writer,
     watch: &mut dyn FnMut(&Ledger) -> ControlFlow<()>,
 ) -> Result<(Ledger, Ended)> {
-    let mut ledger = Ledger::of(&Stage::FROM_ROWS);
+    let mut account = Account {
+        ledger: Ledger::of(&Stage::FROM_ROWS),
+        seen: (!road.reference).then(HashSet::new),
+        shuffle,
+        writer,
+    };
     let (work, batches) = bounded::<(u64, Vec<Item>)>(2 * threads.get());
     let (finished, results) = bounded::<(u64, Vec<Came>)>(4 * threads.get());
     // One place for each batch between reader and writer: so many are in memory, however long one of them
@@ -170,7 +188,7 @@ pub fn from_rows(
         }
         drop((batches, finished));
         scope.spawn(move || {
-            let mut line = Line { rows: &mut rows, road, quotas: HashMap::new(), exhausted: false };
+            let mut line = Line::new(&mut rows, road);
             for number in 0.. {
                 if line.exhausted || enter.send(()).is_err() || work.send((number, line.batch())).is_err() {
                     return;
@@ -181,6 +199,10 @@ pub fn from_rows(
         // How many batches have been written: the number of the first one that waits.
         let mut left = 0;
         for (number, batch) in &results {
+            if number == PANICKED {
+                // The scope passes the panic on when the other threads have ended.
+                return Ok(Ended::Interrupted);
+            }
             let place = usize::try_from(number - left).expect("the batches that wait are in memory");
             if waiting.len() <= place {
                 waiting.resize_with(place + 1, || None);
@@ -190,10 +212,10 @@ pub fn from_rows(
                 let batch = waiting.pop_front().flatten().expect("it was looked at above");
                 left += 1;
                 for came in batch {
-                    account(came, &mut ledger, shuffle.as_mut(), writer)?;
+                    account.settle(came)?;
                 }
                 leave.recv().expect("every batch took a place");
-                if watch(&ledger).is_break() {
+                if watch(&account.ledger).is_break() {
                     return Ok(Ended::Interrupted);
                 }
             }
@@ -201,6 +223,7 @@ pub fn from_rows(
         Ok(Ended::Whole)
     });
     let ended = ended?;
+    let Account { ledger, shuffle, writer, .. } = account;
     if let (Ended::Whole, Some(shuffle)) = (ended, shuffle) {
         for record in shuffle.finish()? {
             let (split, example): (usize, Example) = serde_json::from_slice(&record?)
@@ -215,7 +238,7 @@ pub fn from_rows(
 pub fn preview(road: &RowsRoad, entry: Result<Entry, Reject>, copy: u32) -> Vec<Result<Example, Reject>> {
     let item = entry.map(|entry| {
         let dataset = entry.row.dataset.clone().unwrap_or_else(|| "".into());
-        Taken { entry, dataset, copies: copy + 1 }
+        Taken { entry, dataset, copies: copy + 1, passage: None }
     });
     match work(road, item) {
         Came::Unread(reject) => vec![Err(reject)],
@@ -226,7 +249,7 @@ pub fn preview(road: &RowsRoad, entry: Result<Entry, Reject>, copy: u32) -> Vec<
                 Copy::NotLifted(reject) => vec![Err((reject, None))],
                 Copy::Made(made) => made,
             })
-            .map(|made| made.map(|(example, _)| *example).map_err(|(reject, _)| reject))
+            .map(|made| made.map(|made| *made.example).map_err(|(reject, _)| reject))
             .collect(),
     }
 }
@@ -235,17 +258,37 @@ pub fn preview(road: &RowsRoad, entry: Result<Entry, Reject>, copy: u32) -> Vec<
 struct Line<'a, I> {
     rows: &'a mut I,
     road: &'a RowsRoad,
-    quotas: HashMap<Arc<str>, Quota>,
+    sets: HashMap<Arc<str>, OfSet>,
     exhausted: bool,
 }
 
-impl<I: Iterator<Item = Result<Entry, Reject>>> Line<'_, I> {
+/// What holds for the rows of one dataset.
+struct OfSet {
+    quota: Quota,
+    passage: Option<Arc<str>>,
+    /// How many examples may be made of one taking of a row.
+    templates: usize,
+}
+
+impl<'a, I: Iterator<Item = Result<Entry, Reject>>> Line<'a, I> {
+    fn new(rows: &'a mut I, road: &'a RowsRoad) -> Self {
+        Self { rows, road, sets: HashMap::new(), exhausted: false }
+    }
+
     fn batch(&mut self) -> Vec<Item> {
-        let mut batch = Vec::with_capacity(BATCH);
-        while batch.len() < BATCH {
+        let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), 0);
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
             match self.rows.next() {
-                Some(Ok(entry)) => batch.push(Ok(self.take(entry))),
-                Some(Err(reject)) => batch.push(Err(reject)),
+                Some(Ok(entry)) => {
+                    let size = size(&entry.row.fields);
+                    let (taken, templates) = self.take(entry);
+                    bytes += size * templates * taken.copies.max(1) as usize;
+                    batch.push(Ok(taken));
+                }
+                Some(Err(reject)) => {
+                    bytes += reject.raw.len();
+                    batch.push(Err(reject));
+                }
                 None => {
                     self.exhausted = true;
                     break;
@@ -255,17 +298,64 @@ impl<I: Iterator<Item = Result<Entry, Reject>>> Line<'_, I> {
         batch
     }
 
-    fn take(&mut self, entry: Entry) -> Taken {
+    /// The row with what is to be done with it, and how many examples that may make each time.
+    fn take(&mut self, entry: Entry) -> (Taken, usize) {
         let dataset = entry.row.dataset.clone().unwrap_or_else(|| "".into());
-        let road = self.road;
-        let quota =
-            self.quotas.entry(Arc::clone(&dataset)).or_insert_with(|| road.quotas.of(&dataset, road.seed));
-        Taken { entry, dataset, copies: quota.next() }
+        if !self.sets.contains_key(&dataset) {
+            let templates = self.road.templates.get(&dataset).map_or(1, Vec::len);
+            let of_set = OfSet {
+                quota: self.road.quotas.of(&dataset, self.road.seed),
+                passage: longest_text(&entry.row.fields),
+                templates: if self.road.all_templates { templates } else { 1 },
+            };
+            self.sets.insert(Arc::clone(&dataset), of_set);
+        }
+        let of_set = self.sets.get_mut(&dataset).expect("it was put there above");
+        let taken = Taken { entry, dataset, copies: of_set.quota.next(), passage: of_set.passage.clone() };
+        (taken, of_set.templates)
+    }
+}
+
+/// Bytes of text in a row, near enough.
+fn size(fields: &Map<String, Value>) -> usize {
+    fn of(value: &Value) -> usize {
+        match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(of).sum(),
+            Value::Object(fields) => size(fields),
+            Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        }
+    }
+    fields.iter().map(|(name, value)| name.len() + of(value)).sum()
+}
+
+/// The field of a dataset's first row that is taken for the passage where no template says which it is:
+/// the one that is named like a text, else the longest.
+fn longest_text(fields: &Map<String, Value>) -> Option<Arc<str>> {
+    let is_text = |name: &&&str| fields.get(**name).is_some_and(Value::is_string);
+    let named = TEXT_NAMES.iter().find(is_text).map(|name| (*name).into());
+    let texts = fields.iter().filter_map(|(name, value)| Some((name, value.as_str()?.len())));
+    named.or_else(|| texts.max_by_key(|(_, length)| *length).map(|(name, _)| name.as_str().into()))
+}
+
+/// The number that a worker gives instead of its batch's when it breaks down.
+const PANICKED: u64 = u64::MAX;
+
+/// Tells the writer that no batch will come, so that nobody waits for it.
+struct Alarm<'a>(&'a Sender<(u64, Vec<Came>)>);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Where nobody listens nobody waits.
+            let _ = self.0.send((PANICKED, Vec::new()));
+        }
     }
 }
 
 /// What a worker does until there is no more work.
 fn work_off(road: &RowsRoad, batches: &Receiver<(u64, Vec<Item>)>, finished: &Sender<(u64, Vec<Came>)>) {
+    let _alarm = Alarm(finished);
     for (number, batch) in batches {
         let came = batch.into_iter().map(|item| work(road, item)).collect();
         // Nobody listens any more when the run was broken off.
@@ -276,7 +366,7 @@ fn work_off(road: &RowsRoad, batches: &Receiver<(u64, Vec<Item>)>, finished: &Se
 }
 
 fn work(road: &RowsRoad, item: Item) -> Came {
-    let Taken { entry: Entry { mut row, rendered }, dataset, copies } = match item {
+    let Taken { entry: Entry { mut row, rendered }, dataset, copies, passage } = match item {
         Ok(taken) => taken,
         Err(reject) => return Came::Unread(reject),
     };
@@ -295,7 +385,7 @@ fn work(road: &RowsRoad, item: Item) -> Came {
             }
         }
     }
-    let facts = facts.with_passage_of(&row);
+    let facts = facts.with_passage_of(&row, road, passage.as_deref());
     let copies =
         (0..copies).map(|copy| Copy::Made(put(road, &facts, &row, witness.as_ref(), copy))).collect();
     Came::Row { dataset, copies }
@@ -309,12 +399,13 @@ struct RowFacts<'a> {
     dataset: Arc<str>,
     /// Whether the row was read back from rendered text.
     is_rendered: bool,
-    /// What must not stand on both sides of a split, as far as the row alone tells: the field that is named
-    /// like a text, else the longest.
-    passage: &'a str,
+    /// The row itself, for the texts of rejects.
+    row: Option<&'a Row>,
+    /// What must not stand on both sides of a split.
+    passage: Cow<'a, str>,
 }
 
-impl<'a> RowFacts<'a> {
+impl RowFacts<'_> {
     fn of(row: &Row, dataset: &Arc<str>, is_rendered: bool) -> Self {
         let number = row.origin.row.map_or_else(String::new, |row| row.to_string());
         let id = match row.fields.get("id") {
@@ -328,15 +419,26 @@ impl<'a> RowFacts<'a> {
             number,
             dataset: Arc::clone(dataset),
             is_rendered,
-            passage: "",
+            row: None,
+            passage: Cow::Borrowed(""),
         }
     }
 
-    fn with_passage_of(self, row: &Row) -> RowFacts<'_> {
+    /// The facts with the passage: what the templates of the dataset take for it, else the field `otherwise`.
+    fn with_passage_of<'r>(self, row: &'r Row, road: &RowsRoad, otherwise: Option<&str>) -> RowFacts<'r> {
         let text = |name: &str| row.fields.get(name).and_then(Value::as_str);
-        let named = TEXT_NAMES.iter().find_map(|name| text(name));
-        let longest = || row.fields.values().filter_map(Value::as_str).max_by_key(|text| text.len());
-        RowFacts { passage: named.or_else(longest).unwrap_or_default(), ..self }
+        let templates = road.templates.get(&self.dataset).map_or(&[][..], Vec::as_slice);
+        let known = templates.iter().map(|prepared| &prepared.passage).find(|fields| !fields.is_empty());
+        let passage =
+            match known.map(|fields| fields.iter().map(String::as_str).collect::<Vec<_>>()).as_deref() {
+                Some([only]) if text(only).is_some() => Cow::Borrowed(text(only).unwrap_or_default()),
+                Some(several) => {
+                    let values = several.iter().filter_map(|name| row.fields.get(*name));
+                    Cow::Owned(values.map(Value::to_string).collect::<Vec<_>>().join("\n"))
+                }
+                None => Cow::Borrowed(otherwise.and_then(text).unwrap_or_default()),
+            };
+        RowFacts { row: Some(row), passage, ..self }
     }
 
     fn reject(&self, reason: Reason, task: Option<Task>, raw: String) -> Reject {
@@ -360,7 +462,7 @@ fn put(road: &RowsRoad, facts: &RowFacts<'_>, row: &Row, witness: Option<&Witnes
     let Some(first) = templates.first() else {
         return vec![refuse(Reason::NoTemplate, None, facts.dataset.to_string())];
     };
-    let drawn = seed_of(road.seed, &[&facts.dataset, &facts.origin.source, &facts.number, &copy.to_string()]);
+    let drawn = seed_of(road.seed, &[&facts.dataset, &facts.origin.source, &facts.number]);
     let fields_of = |fields: &Map<String, Value>| match &first.inverted {
         Some(_) => remix::fields(fields.clone(), road.reference).map_err(fault),
         None => Ok(Fields::of(fields)),
@@ -375,7 +477,8 @@ fn put(road: &RowsRoad, facts: &RowFacts<'_>, row: &Row, witness: Option<&Witnes
         let prepared = templates.iter().find(|prepared| *prepared.name == *witness.template)?;
         let is_sure =
             |path: &String| !prepared.passage.contains(path.split(['.', '[']).next().unwrap_or(path));
-        witness.unsure.iter().all(is_sure).then_some((prepared, fields_of(&witness.fields).ok()?))
+        let fields = fields_of(&witness.fields).ok()?;
+        witness.unsure.iter().all(is_sure).then_some((prepared, fields, witness.draws.as_slice()))
     });
     let lacks = |prepared: &Prepared| -> Vec<String> {
         if road.reference && !facts.is_rendered {
@@ -386,11 +489,11 @@ fn put(road: &RowsRoad, facts: &RowFacts<'_>, row: &Row, witness: Option<&Witnes
         let is_there = |name: &&String| row.fields.get(*name).is_some_and(|value| !value.is_null());
         names.filter(|name| !is_there(name)).cloned().collect()
     };
-    let with_own = |prepared: &Prepared| own.as_ref().filter(|(own, _)| own.name == prepared.name);
+    let with_own = |prepared: &Prepared| own.as_ref().filter(|(own, ..)| own.name == prepared.name);
     if road.all_templates {
         let made = |prepared: &Prepared| match (lacks(prepared), with_own(prepared)) {
-            (lacking, _) if lacking.is_empty() => render(road, facts, prepared, &fields, drawn, copy),
-            (_, Some((own, fields))) => render(road, facts, own, fields, drawn, copy),
+            (lacking, _) if lacking.is_empty() => render(road, facts, prepared, &fields, None, drawn, copy),
+            (_, Some((own, fields, draws))) => render(road, facts, own, fields, Some(draws), drawn, copy),
             (lacking, None) => {
                 let what = format!("template `{}` reads {}", prepared.name, missing(&lacking, row));
                 refuse(Reason::MissingField, Some(prepared.task.clone()), what)
@@ -398,17 +501,17 @@ fn put(road: &RowsRoad, facts: &RowFacts<'_>, row: &Row, witness: Option<&Witnes
         };
         return templates.iter().map(made).collect();
     }
-    let mut fit: Vec<(&Prepared, &Fields)> = templates
+    let mut fit: Vec<(&Prepared, &Fields, Option<&[usize]>)> = templates
         .iter()
         .filter(|prepared| lacks(prepared).is_empty())
-        .map(|prepared| (prepared, &fields))
+        .map(|prepared| (prepared, &fields, None))
         .collect();
-    if let Some((own, fields)) = &own
-        && !fit.iter().any(|(prepared, _)| prepared.name == own.name)
+    if let Some((own, fields, draws)) = &own
+        && !fit.iter().any(|(prepared, ..)| prepared.name == own.name)
     {
-        fit.push((own, fields));
+        fit.push((own, fields, Some(draws)));
     }
-    // The seed is uniform over 64 bits, and templates are few.
+    // The seed is uniform over 64 bits, and templates are few. A row that is taken again gets another one.
     match fit.len() as u64 {
         0 => {
             let mut lacking: Vec<String> = templates.iter().flat_map(lacks).collect();
@@ -421,8 +524,8 @@ fn put(road: &RowsRoad, facts: &RowFacts<'_>, row: &Row, witness: Option<&Witnes
             vec![refuse(Reason::MissingField, None, what)]
         }
         count => {
-            let (prepared, fields) = fit[(drawn % count) as usize];
-            vec![render(road, facts, prepared, fields, drawn, copy)]
+            let (prepared, fields, draws) = fit[((drawn % count + u64::from(copy)) % count) as usize];
+            vec![render(road, facts, prepared, fields, draws, drawn, copy)]
         }
     }
 }
@@ -439,20 +542,31 @@ fn missing(lacking: &[String], row: &Row) -> String {
     lacking.iter().map(said).collect::<Vec<_>>().join(", ")
 }
 
-/// From a template and a row to an example.
+/// From a template and a row to an example. `draws` are those that a row which was read backwards was
+/// rendered with.
 fn render(
     road: &RowsRoad,
     facts: &RowFacts<'_>,
     prepared: &Prepared,
     fields: &Fields,
+    draws: Option<&[usize]>,
     drawn: u64,
     copy: u32,
 ) -> Made {
     let task = &prepared.task;
     let refuse =
         |reason, raw: String| Err((facts.reject(reason, Some(task.clone()), raw), Some(task.clone())));
-    let seed = seed_of(drawn, &[&prepared.name]);
-    let parts = match prepared.compiled.render(fields, seed) {
+    let seed = seed_of(drawn, &[&prepared.name, &copy.to_string()]);
+    let rendered = match draws {
+        None => prepared.compiled.render(fields, seed),
+        Some(draws) => {
+            let mut draws = draws.iter();
+            prepared
+                .compiled
+                .render_with(fields, &mut |count| draws.next().copied().unwrap_or(0).min(count - 1))
+        }
+    };
+    let parts = match rendered {
         Ok(parts) => parts,
         Err(fault) => {
             let line = fault.line.map_or(String::new(), |line| format!(", line {line}"));
@@ -460,7 +574,10 @@ fn render(
             return refuse(Reason::NotRendered, what);
         }
     };
-    let raw = |parts: &[String]| format!("template `{}`: {}", prepared.name, parts.join("\n|||\n"));
+    let raw = |parts: &[String]| {
+        let row = facts.row.map_or_else(String::new, raw_of);
+        format!("template `{}`: {}\nrow: {row}", prepared.name, parts.join("\n|||\n"))
+    };
     let mut more = BTreeMap::new();
     let (prompt, completion) = match &prepared.inverted {
         Some(inverted) => {
@@ -486,9 +603,10 @@ fn render(
             Err(parts) => return refuse(Reason::SeveralSeparators, raw(&parts)),
         },
     };
-    let passage = more.entry("context".to_owned()).or_insert_with(|| facts.passage.to_owned());
+    let passage = more.entry("context".to_owned()).or_insert_with(|| facts.passage.clone().into_owned());
     let split = split_of(passage, &road.splits, road.seed);
     let prompt_hash = hex_of(&[&prompt], 32);
+    let hash = seed_of(0, &[&prompt, &completion]);
     let id = hex_of(
         &[
             &facts.dataset,
@@ -523,7 +641,7 @@ fn render(
             completion_tokens: None,
         },
     };
-    Ok((Box::new(example), split))
+    Ok(MadeExample { example: Box::new(example), split, hash })
 }
 
 /// The reason that the ledger knows a fault of a pair by.
@@ -542,84 +660,115 @@ fn raw_of(row: &Row) -> String {
     serde_json::to_string(&row.fields).expect("fields are JSON")
 }
 
-/// Counts what became of an item, and writes it.
-fn account(
-    came: Came,
-    ledger: &mut Ledger,
-    mut shuffle: Option<&mut Shuffle>,
-    writer: &mut Writer,
-) -> Result<()> {
-    ledger.enter(Stage::Read, 1);
-    let (dataset, copies) = match came {
-        Came::Unread(reject) => {
-            ledger.reject(reject.reason, None);
-            return writer.reject(&reject);
-        }
-        Came::Row { dataset, copies } => (dataset, copies),
-    };
-    ledger.leave(Stage::Read);
-    ledger.set(&dataset).rows += 1;
-    ledger.enter(Stage::Draw, copies.len().max(1) as u64);
-    if copies.is_empty() {
-        // The rows that were not drawn may be millions; they are counted, and stand in their source.
-        ledger.reject(Reason::NotDrawn, None);
-        ledger.set(&dataset).reject(Reason::NotDrawn);
-        return Ok(());
-    }
-    for copy in copies {
-        ledger.leave(Stage::Draw);
-        ledger.enter(Stage::Lift, 1);
-        let made = match copy {
-            Copy::NotLifted(reject) => {
-                ledger.reject(reject.reason, None);
-                ledger.set(&dataset).expected += 1;
-                ledger.set(&dataset).reject(reject.reason);
-                writer.reject(&reject)?;
-                continue;
+/// What is counted, and where it goes.
+struct Account<'a> {
+    ledger: Ledger,
+    /// The hashes of what was written, to tell what comes again; none where the published construction is
+    /// followed, which doesn't ask.
+    seen: Option<HashSet<u64>>,
+    shuffle: Option<Shuffle>,
+    writer: &'a mut Writer,
+}
+
+impl Account<'_> {
+    /// Counts what became of an item, and writes it.
+    fn settle(&mut self, came: Came) -> Result<()> {
+        self.ledger.enter(Stage::Read, 1);
+        let (dataset, copies) = match came {
+            Came::Unread(reject) => {
+                self.ledger.reject(reject.reason, None);
+                return self.writer.reject(&reject);
             }
-            Copy::Made(made) => made,
+            Came::Row { dataset, copies } => (dataset, copies),
         };
-        ledger.leave(Stage::Lift);
-        ledger.enter(Stage::Template, made.len() as u64);
-        for made in made {
-            ledger.set(&dataset).expected += 1;
-            match made {
-                Ok((example, split)) => {
-                    ledger.leave(Stage::Template);
-                    for stage in [Stage::Parse, Stage::Check, Stage::Write] {
-                        ledger.enter(stage, 1);
-                        ledger.leave(stage);
-                    }
-                    ledger.set(&dataset).kept += 1;
-                    let kind = ledger.kind(&example.task);
-                    kind.expected += 1;
-                    kind.kept += 1;
-                    match &mut shuffle {
-                        Some(shuffle) => shuffle.push(
-                            &serde_json::to_vec(&(split, &*example)).expect("an example is plain values"),
-                        )?,
-                        None => writer.example(&example, split)?,
-                    }
+        self.ledger.leave(Stage::Read);
+        self.ledger.set(&dataset).rows += 1;
+        self.ledger.enter(Stage::Draw, copies.len().max(1) as u64);
+        if copies.is_empty() {
+            // The rows that were not drawn may be millions; they are counted, and stand in their source.
+            self.ledger.reject(Reason::NotDrawn, None);
+            self.ledger.set(&dataset).reject(Reason::NotDrawn);
+            return Ok(());
+        }
+        for copy in copies {
+            self.ledger.leave(Stage::Draw);
+            self.ledger.enter(Stage::Lift, 1);
+            let made = match copy {
+                Copy::NotLifted(reject) => {
+                    self.ledger.set(&dataset).expected += 1;
+                    self.refuse(&dataset, &reject, None)?;
+                    continue;
                 }
-                Err((reject, task)) => {
-                    for stage in [Stage::Template, Stage::Parse, Stage::Check] {
-                        if stage != Stage::Template {
-                            ledger.enter(stage, 1);
+                Copy::Made(made) => made,
+            };
+            self.ledger.leave(Stage::Lift);
+            self.ledger.enter(Stage::Template, made.len() as u64);
+            for made in made {
+                self.ledger.set(&dataset).expected += 1;
+                match made {
+                    Ok(made) => self.keep(&dataset, made)?,
+                    Err((reject, task)) => {
+                        self.travel(reject.reason.stage());
+                        if let Some(task) = &task {
+                            self.ledger.kind(task).expected += 1;
                         }
-                        if reject.reason.stage() == stage {
-                            break;
-                        }
-                        ledger.leave(stage);
+                        self.refuse(&dataset, &reject, task.as_ref())?;
                     }
-                    if let Some(task) = &task {
-                        ledger.kind(task).expected += 1;
-                    }
-                    ledger.reject(reject.reason, task.as_ref().map(|task| (task, 1)));
-                    ledger.set(&dataset).reject(reject.reason);
-                    writer.reject(&reject)?;
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Counts the stages that a rendering passed before it came to its end in `end`.
+    fn travel(&mut self, end: Stage) {
+        for stage in [Stage::Template, Stage::Parse, Stage::Check] {
+            if stage != Stage::Template {
+                self.ledger.enter(stage, 1);
+            }
+            if stage == end {
+                return;
+            }
+            self.ledger.leave(stage);
+        }
+        self.ledger.enter(Stage::Write, 1);
+    }
+
+    fn refuse(&mut self, dataset: &str, reject: &Reject, task: Option<&Task>) -> Result<()> {
+        self.ledger.reject(reject.reason, task.map(|task| (task, 1)));
+        self.ledger.set(dataset).reject(reject.reason);
+        self.writer.reject(reject)
+    }
+
+    fn keep(&mut self, dataset: &str, made: MadeExample) -> Result<()> {
+        let MadeExample { example, split, hash } = made;
+        self.ledger.kind(&example.task).expected += 1;
+        // A row that is to be taken several times may well come to the same.
+        let is_new = self.seen.as_mut().is_none_or(|seen| seen.insert(hash)) || example.provenance.sample > 0;
+        if !is_new {
+            self.travel(Reason::Duplicate.stage());
+            let made = &example.provenance;
+            let reject = Reject {
+                reason: Reason::Duplicate,
+                origin: made.origin.clone(),
+                document: Some(Arc::clone(&made.document)),
+                span: None,
+                task: Some(example.task.clone()),
+                sample: None,
+                raw: format!("template `{}`: {}", made.template, example.first(Role::User)),
+            };
+            return self.refuse(dataset, &reject, Some(&example.task));
+        }
+        self.travel(Stage::Write);
+        self.ledger.leave(Stage::Write);
+        self.ledger.set(dataset).kept += 1;
+        self.ledger.set(dataset).used(&example.provenance.template);
+        self.ledger.kind(&example.task).kept += 1;
+        match &mut self.shuffle {
+            Some(shuffle) => {
+                shuffle.push(&serde_json::to_vec(&(split, &*example)).expect("an example is plain values"))
+            }
+            None => self.writer.example(&example, split),
+        }
+    }
 }

@@ -84,7 +84,7 @@ impl Plan {
         };
         road.chunker = chunker(recipe, &road, tokenizer)?;
         let mut files = source::resolve(&recipe.input)?;
-        without_own_output(&mut files, &layout);
+        without_own_output(&mut files, &layout)?;
         Ok(Self { files, road, format, layout })
     }
 

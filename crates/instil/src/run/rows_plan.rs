@@ -24,6 +24,9 @@ use crate::template::{Collection, Template, remix};
 /// The cap of each dataset that the published construction sets (spec/bonito.md 2.4).
 const PUBLISHED_CAP: u64 = 100_000;
 
+/// No row is taken more often: what is made of it is in memory at once.
+const MOST_WEIGHT: f64 = 1000.0;
+
 /// A recipe whose names are looked up, whose inputs are found and whose templates are compiled.
 pub struct RowsPlan {
     /// What is read, in order.
@@ -107,7 +110,10 @@ impl RowsPlan {
         let layout = Layout::of(Path::new(&recipe.output))?;
         let splits = recipe.splits()?;
         let collection = collection(&recipe.templates)?;
-        let sets = sets(recipe, &collection)?;
+        let mut sets = sets(recipe, &collection)?;
+        for set in &mut sets {
+            without_own_output(&mut set.files, &layout)?;
+        }
         let (templates, unusable) = prepare(recipe, &collection, &sets)?;
         for dataset in recipe.weight.keys() {
             if !templates.contains_key(dataset.as_str()) {
@@ -118,10 +124,11 @@ impl RowsPlan {
             }
         }
         if let Some((dataset, weight)) =
-            recipe.weight.iter().find(|(_, weight)| !(**weight >= 0.0 && weight.is_finite()))
+            recipe.weight.iter().find(|(_, weight)| !(0.0..=MOST_WEIGHT).contains(*weight))
         {
-            return Err(Error::usage(format!("the weight of `{dataset}` is {weight}"))
-                .with_hint("1 takes each row once, 0.5 half of the rows, 2 each row twice"));
+            return Err(Error::usage(format!("the weight of `{dataset}` is {weight}")).with_hint(
+                "1 takes each row once, 0.5 half of the rows, 2 each row twice; 1000 is the most",
+            ));
         }
         let cap = recipe.cap.or((recipe.reference && recipe.verb == Verb::Remix).then_some(PUBLISHED_CAP));
         let quotas = Quotas { counts: counts(&sets, cap)?, cap, weights: recipe.weight.clone() };
@@ -134,6 +141,8 @@ impl RowsPlan {
                         &template.name,
                         &template.jinja,
                         template.answer_choices.as_deref().unwrap_or(""),
+                        template.context.as_deref().unwrap_or(""),
+                        template.task.map_or("", |kind| kind.short()),
                     ],
                     32,
                 )
@@ -322,12 +331,28 @@ fn prepare(
             }
             // Of a whole PromptSource most templates make nothing that was asked for.
             for skipped in inversion.skipped.iter().filter(|skipped| is_named(&skipped.dataset)) {
+                if skipped.reason == remix::SkipReason::InvalidTemplate && is_chosen(&skipped.template) {
+                    let template = collection.template(&skipped.dataset, &skipped.template)?;
+                    let choices = template.answer_choices.as_deref();
+                    if let Err(fault) = Compiled::new(&template.jinja, choices, Options::default()) {
+                        faulty(template, &fault)?;
+                    }
+                }
                 unusable.push(format!("{} `{}`: {}", skipped.dataset, skipped.template, skipped.detail));
             }
         }
         _ => {
-            let kinds: BTreeMap<(Arc<str>, String), Task> = remix::invert(collection, false)
-                .inverted
+            let inverted = remix::invert(collection, false).inverted;
+            let mut passages: HashMap<Arc<str>, BTreeSet<String>> = HashMap::new();
+            for inverted in inverted.iter().filter(|inverted| is_read(&inverted.key)) {
+                let fields = variables(&inverted.context);
+                let known = passages.entry(Arc::clone(&inverted.key)).or_insert_with(|| fields.clone());
+                // Templates of one dataset that mean different passages have none in common.
+                if *known != fields {
+                    known.clear();
+                }
+            }
+            let kinds: BTreeMap<(Arc<str>, String), Task> = inverted
                 .into_iter()
                 .map(|inverted| ((inverted.key, inverted.template), inverted.kind.into()))
                 .collect();
@@ -350,7 +375,7 @@ fn prepare(
                             task,
                             compiled,
                             inverted: None,
-                            passage: BTreeSet::new(),
+                            passage: passages.get(&template.dataset).cloned().unwrap_or_default(),
                         })
                     }
                     Err(fault) => unusable.push(faulty(template, &fault)?),
@@ -401,8 +426,13 @@ fn counts(sets: &[Set], cap: Option<u64>) -> Result<HashMap<Arc<str>, u64>> {
     }
     for set in sets {
         if set.files.iter().any(|file| file.path == Path::new("-")) {
-            return Err(Error::usage("--cap draws from all rows, and standard input can be read only once")
-                .with_hint("put the rows into a file, or use --limit to take the first ones"));
+            let cap = cap.unwrap_or_default();
+            return Err(Error::usage(format!(
+                "a cap of {cap} rows draws from all of them, and standard input can be read only once"
+            ))
+            .with_hint(
+                "put the rows into a file, or take the first ones with --limit; --reference has the published cap",
+            ));
         }
         for entry in set.rows()?.filter_map(Result::ok) {
             *counts.entry(entry.row.dataset.unwrap_or_else(|| "".into())).or_default() += 1;
@@ -412,13 +442,21 @@ fn counts(sets: &[Set], cap: Option<u64>) -> Result<HashMap<Arc<str>, u64>> {
 }
 
 /// Removes what this run itself writes from what it reads.
-pub(super) fn without_own_output(files: &mut Vec<SourceFile>, layout: &Layout) {
+///
+/// # Errors
+/// When the user names a file as input and as output.
+pub(super) fn without_own_output(files: &mut Vec<SourceFile>, layout: &Layout) -> Result<()> {
     // `… . -o out` must not read its own rows the second time.
     let own: Vec<_> = [layout.output(), &layout.run()].iter().flat_map(fs::canonicalize).collect();
-    if !own.is_empty() {
-        files.retain(|file| {
-            let path = fs::canonicalize(&file.path);
-            !path.is_ok_and(|path| own.iter().any(|own| path.starts_with(own)))
-        });
+    let is_own = |file: &SourceFile| {
+        let path = fs::canonicalize(&file.path);
+        path.is_ok_and(|path| own.iter().any(|own| path.starts_with(own)))
+    };
+    if let Some(file) = files.iter().find(|file| !file.in_folder && is_own(file)) {
+        let path = file.path.display();
+        return Err(Error::usage(format!("`{path}` is read, and the output would replace it"))
+            .with_hint("name another output"));
     }
+    files.retain(|file| !is_own(file));
+    Ok(())
 }

@@ -37,6 +37,8 @@ pub struct Witness {
     pub template: String,
     /// The row.
     pub fields: Map<String, Value>,
+    /// What each `choice` has to draw, in the order of rendering.
+    pub draws: Vec<usize>,
     /// The fields in which another row that renders to the same text may differ.
     pub unsure: Vec<String>,
 }
@@ -78,9 +80,8 @@ impl Lifters {
                 (Reason::Unliftable, format!("`{name}` of `{dataset}`: {}, line {}", why.construct, why.line))
             })?;
             let witness = |lifted: Lifted, unsure| {
-                // Other draws would give another text, and perhaps one of what was made up.
-                let is_sure = lifted.draws.is_empty();
-                is_sure.then(|| Witness { template: name.to_owned(), fields: lifted.row, unsure })
+                let Lifted { row: fields, draws, .. } = lifted;
+                Some(Witness { template: name.to_owned(), fields, draws, unsure })
             };
             let told = match lifter.lift(prompt, completion) {
                 Ok(lifted) => Ok(Unrendered { fields: lifted.known(), witness: witness(lifted, Vec::new()) }),
