@@ -6,7 +6,7 @@ use instil::recipe::{FromRows, Step, Verb};
 use instil::record::Role;
 use instil::reject::Stage;
 use instil::run::{Done, LookRows, Report, RowsPlan, collection, look_rows};
-use instil::template::remix::{Inversion, invert};
+use instil::template::remix::{Inversion, VARIABLE, invert};
 use instil::{Error, Result};
 use serde_json::json;
 
@@ -98,7 +98,8 @@ fn say_idle(plan: &RowsPlan, ledger: &Ledger) {
             continue;
         }
         for prepared in templates.iter().filter(|prepared| !count.templates.contains_key(&*prepared.name)) {
-            let reads = prepared.compiled.required().iter().map(|name| format!("`{name}`"));
+            let reads = prepared.compiled.required().iter().filter(|name| *name != VARIABLE);
+            let reads = reads.map(|name| format!("`{name}`"));
             let reads = reads.collect::<Vec<_>>().join(", ");
             output::talk(&format!(
                 "no row came out of the template `{}` of {dataset}, which reads {reads}",

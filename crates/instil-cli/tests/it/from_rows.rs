@@ -293,6 +293,7 @@ fn the_way_of_a_row_is_gone_again() {
 
 /// The recipe that makes a small training set out of the public sets, with fewer rows of each, twice.
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn the_recipe_of_the_public_sets_makes_the_same_bytes_twice() {
     let repository = crate::support::repository();
     if !repository.join("../shared/data/promptsource").is_dir() {

@@ -36,10 +36,13 @@ const BATCH: usize = 256;
 /// Bytes of a batch, with everything that is to be made of its rows, at which it is handed over.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// The templates of each dataset, by its key.
+pub type Templates = HashMap<Arc<str>, Vec<Prepared>>;
+
 /// What is made of each row: a recipe with its names looked up and its templates compiled.
 pub struct RowsRoad {
     /// The templates of each dataset.
-    pub templates: HashMap<Arc<str>, Vec<Prepared>>,
+    pub templates: Templates,
     /// How often each row is taken.
     pub quotas: Quotas,
     /// Reads rendered rows backwards.
@@ -143,7 +146,7 @@ enum Copy {
 }
 
 /// An example, or why there is none.
-type Made = Result<MadeExample, (Reject, Option<Task>)>;
+type Made = Result<MadeExample, Reject>;
 
 struct MadeExample {
     example: Box<Example>,
@@ -246,10 +249,10 @@ pub fn preview(road: &RowsRoad, entry: Result<Entry, Reject>, copy: u32) -> Vec<
             .into_iter()
             .skip(copy as usize)
             .flat_map(|copy| match copy {
-                Copy::NotLifted(reject) => vec![Err((reject, None))],
+                Copy::NotLifted(reject) => vec![Err(reject)],
                 Copy::Made(made) => made,
             })
-            .map(|made| made.map(|made| *made.example).map_err(|(reject, _)| reject))
+            .map(|made| made.map(|made| *made.example))
             .collect(),
     }
 }
@@ -457,8 +460,7 @@ impl RowFacts<'_> {
 /// Puts a row into the template that is drawn for it, or into all of them.
 fn put(road: &RowsRoad, facts: &RowFacts<'_>, row: &Row, witness: Option<&Witness>, copy: u32) -> Vec<Made> {
     let templates = road.templates.get(&facts.dataset).map_or(&[][..], Vec::as_slice);
-    let refuse =
-        |reason, task: Option<Task>, raw: String| Err((facts.reject(reason, task.clone(), raw), task));
+    let refuse = |reason, task: Option<Task>, raw: String| Err(facts.reject(reason, task, raw));
     let Some(first) = templates.first() else {
         return vec![refuse(Reason::NoTemplate, None, facts.dataset.to_string())];
     };
@@ -554,8 +556,7 @@ fn render(
     copy: u32,
 ) -> Made {
     let task = &prepared.task;
-    let refuse =
-        |reason, raw: String| Err((facts.reject(reason, Some(task.clone()), raw), Some(task.clone())));
+    let refuse = |reason, raw: String| Err(facts.reject(reason, Some(task.clone()), raw));
     let seed = seed_of(drawn, &[&prepared.name, &copy.to_string()]);
     let rendered = match draws {
         None => prepared.compiled.render(fields, seed),
@@ -696,7 +697,7 @@ impl Account<'_> {
             let made = match copy {
                 Copy::NotLifted(reject) => {
                     self.ledger.set(&dataset).expected += 1;
-                    self.refuse(&dataset, &reject, None)?;
+                    self.refuse(&dataset, &reject)?;
                     continue;
                 }
                 Copy::Made(made) => made,
@@ -707,12 +708,12 @@ impl Account<'_> {
                 self.ledger.set(&dataset).expected += 1;
                 match made {
                     Ok(made) => self.keep(&dataset, made)?,
-                    Err((reject, task)) => {
+                    Err(reject) => {
                         self.travel(reject.reason.stage());
-                        if let Some(task) = &task {
+                        if let Some(task) = &reject.task {
                             self.ledger.kind(task).expected += 1;
                         }
-                        self.refuse(&dataset, &reject, task.as_ref())?;
+                        self.refuse(&dataset, &reject)?;
                     }
                 }
             }
@@ -734,8 +735,8 @@ impl Account<'_> {
         self.ledger.enter(Stage::Write, 1);
     }
 
-    fn refuse(&mut self, dataset: &str, reject: &Reject, task: Option<&Task>) -> Result<()> {
-        self.ledger.reject(reject.reason, task.map(|task| (task, 1)));
+    fn refuse(&mut self, dataset: &str, reject: &Reject) -> Result<()> {
+        self.ledger.reject(reject.reason, reject.task.as_ref().map(|task| (task, 1)));
         self.ledger.set(dataset).reject(reject.reason);
         self.writer.reject(reject)
     }
@@ -757,7 +758,7 @@ impl Account<'_> {
                 sample: None,
                 raw: format!("template `{}`: {}", made.template, example.first(Role::User)),
             };
-            return self.refuse(dataset, &reject, Some(&example.task));
+            return self.refuse(dataset, &reject);
         }
         self.travel(Stage::Write);
         self.ledger.leave(Stage::Write);

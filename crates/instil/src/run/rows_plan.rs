@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, nearest};
 use crate::format::Format;
-use crate::pipeline::from_rows::{Entry, Prepared, Quotas, RowsRoad};
+use crate::pipeline::from_rows::{Entry, Prepared, Quotas, RowsRoad, Templates};
 use crate::recipe::{FromRows, Verb};
 use crate::record::Row;
 use crate::reject::Reject;
@@ -274,11 +274,7 @@ fn sets(recipe: &FromRows, collection: &Collection) -> Result<Vec<Set>> {
 }
 
 /// The templates of the datasets that are read, compiled.
-fn prepare(
-    recipe: &FromRows,
-    collection: &Collection,
-    sets: &[Set],
-) -> Result<(HashMap<Arc<str>, Vec<Prepared>>, Vec<String>)> {
+fn prepare(recipe: &FromRows, collection: &Collection, sets: &[Set]) -> Result<(Templates, Vec<String>)> {
     let is_named = |key: &str| sets.iter().any(|set| set.dataset.as_deref() == Some(key));
     // Rows that say themselves what they belong to may belong to anything.
     let is_read = |key: &str| sets.iter().any(|set| set.dataset.is_none()) || is_named(key);
@@ -297,7 +293,7 @@ fn prepare(
             collection.template(key, &recipe.template)?;
         }
     }
-    let mut prepared: HashMap<Arc<str>, Vec<Prepared>> = HashMap::new();
+    let mut prepared = Templates::new();
     let mut unusable = Vec::new();
     let faulty = |template: &Template, fault: &Fault| {
         if is_named(&template.dataset) && !recipe.reference {
