@@ -20,7 +20,7 @@
 //! |---|---|
 //! | `dataset` | the key of the dataset, or `{ from = "COLUMN" }` where a column holds it |
 //! | `path` | files below the data folder, with `*`, `?`, `**` and `[…]`, or a list of such paths |
-//! | `reader` | `rows` (also if it isn't given): what [`open_rows`](super::open_rows) reads; `xml`: the children of the root, attributes as `@name`, text beside them as `#text`; `rendered`: as `rows`, the fields being `prompt`, `completion` and `template` |
+//! | `reader` | `rows` (also if it isn't given): what [`open_rows`] reads; `xml`: the children of the root, attributes as `@name`, text beside them as `#text`; `rendered`: as `rows`, the fields being `prompt`, `completion` and `template` |
 //! | `each` | names of lists, one inside the other, parted by dots: each innermost object is a row, beside the fields of those around it (of two fields of one name the inner stays) |
 //! | `license`, `non_commercial`, `about`, `left_out` | what is said of the data: whose terms, whether they forbid commercial use, what it is, what of it is not used and why |
 //! | `[match]` | column = pattern: a regular expression for the whole text of that column; each named group is a column of its own, before the row's |

@@ -1,7 +1,7 @@
 //! One template over one row, with the semantics of PromptSource 0.2.3.
 //!
 //! minijinja parses and runs the templates; what its values do otherwise than Python's is replaced on the
-//! way (see [`code`]), so that the output has the bytes of the Python package's.
+//! way (see `code.rs`), so that the output has the bytes of the Python package's.
 
 mod arguments;
 mod checks;
