@@ -26,6 +26,8 @@ pub enum Stage {
     Parse,
     /// What code can check of an example.
     Check,
+    /// Rows of a dataset to records, and those to rows of another shape.
+    Convert,
     /// Examples to rows on disk.
     Write,
 }
@@ -39,6 +41,9 @@ impl Stage {
     pub const FROM_ROWS: [Self; 7] =
         [Self::Read, Self::Draw, Self::Lift, Self::Template, Self::Parse, Self::Check, Self::Write];
 
+    /// The stages of the road from one shape to another, in its order.
+    pub const FROM_DATASET: [Self; 3] = [Self::Read, Self::Convert, Self::Write];
+
     /// The word for it in `report.json`.
     pub fn name(self) -> &'static str {
         match self {
@@ -51,6 +56,7 @@ impl Stage {
             Self::Generate => "generate",
             Self::Parse => "parse",
             Self::Check => "check",
+            Self::Convert => "convert",
             Self::Write => "write",
         }
     }
@@ -126,6 +132,23 @@ reasons! {
     NoPassage Check "no_passage" "The passage is empty, or stands nowhere in instruction and response.";
     OnlyPassage Check "only_passage" "The response is nothing but the passage.";
     Duplicate Check "duplicate" "The same example came before: of the same passage, or of any labelled row.";
+    UnknownShape Convert "unknown_shape" "The row has none of the shapes that are known.";
+    OtherShape Convert "other_shape" "The row has another shape than the rest of its file.";
+    MissingKey Convert "missing_key" "The row, or an object in it, lacks a key of its shape.";
+    NullValue Convert "null_value" "There is a null where a value is needed.";
+    WrongType Convert "wrong_type" "A value is of another type than its shape says.";
+    LengthMismatch Convert "length_mismatch" "Two lists that belong together are not equally long.";
+    UnknownRole Convert "unknown_role" "A message is of a role that its shape doesn't have.";
+    BrokenMarkup Convert "broken_markup" "The delimiters of a text of messages don't pair.";
+    RoleOrder Convert "role_order" "The turns of a conversation don't alternate.";
+    EmptyTarget Convert "empty_target" "There is no answer, or it is empty.";
+    UndefinedTool Convert "undefined_tool" "A function is called that the row's tools don't define.";
+    InvalidArguments Convert "invalid_arguments" "The arguments of a call are not JSON.";
+    UnmatchedTool Convert "unmatched_tool" "A result names a call that isn't before it.";
+    SameAnswers Convert "same_answers" "The answer that is liked better and the other one are the same.";
+    NothingTrained Convert "nothing_trained" "The loss counts no answer.";
+    MarkerInText Convert "marker_in_text" "The text holds a delimiter of the shape that is asked for, and would change its structure.";
+    Unfit Convert "unfit" "The record lacks what the shape that is asked for can't do without.";
 }
 
 /// Something that was not used.
