@@ -26,6 +26,7 @@ pub mod parse;
 pub mod template;
 pub mod check;
 pub mod format;
+pub mod convert;
 pub mod sink;
 
 pub mod draw;

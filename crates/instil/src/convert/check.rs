@@ -1,0 +1,293 @@
+//! The universal validator (spec/uit.md 7.12): what is wrong with a record whatever its shape.
+//!
+//! An error is a record that would teach something that nobody meant: an empty answer, a call of a function that
+//! isn't there. A warning is a text that looks as if something went wrong on its way.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::record::{Content, Preference, Record, Role, Turn};
+use super::{Kind, Shape};
+use crate::reject::Reason;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The row should not be used; `convert` rejects it.
+    Error,
+    /// It may be meant.
+    Warning,
+}
+
+impl Severity {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// Something that is wrong with a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// One word; of an error, the word of its [`Reason`].
+    pub code: &'static str,
+    /// The reason that rejects know an error by.
+    pub reason: Option<Reason>,
+    /// Where in the row: a JSON pointer.
+    pub path: String,
+    /// What is there.
+    pub message: String,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
+impl Finding {
+    /// How bad it is.
+    pub fn severity(&self) -> Severity {
+        if self.reason.is_some() { Severity::Error } else { Severity::Warning }
+    }
+}
+
+/// The first error of a record that was read as `shape`.
+pub fn first_error(record: &Record, shape: &Shape) -> Option<Finding> {
+    let mut found = Vec::new();
+    errors(record, shape, &mut found);
+    found.into_iter().next()
+}
+
+/// Everything that is wrong with a record that was read as `shape`, errors first.
+pub fn check(record: &Record, shape: &Shape) -> Vec<Finding> {
+    let mut found = Vec::new();
+    errors(record, shape, &mut found);
+    warnings(record, shape, &mut found);
+    found
+}
+
+fn errors(record: &Record, shape: &Shape, found: &mut Vec<Finding>) {
+    let mut error = |reason: Reason, path: String, message: String, hint: &'static str| {
+        found.push(Finding { code: reason.word(), reason: Some(reason), path, message, hint });
+    };
+    let kind = shape.kind();
+    if let Some((turn, message)) = out_of_order(record, kind) {
+        error(
+            Reason::RoleOrder,
+            shape.path(record, turn),
+            message,
+            "a user's and an assistant's turns alternate",
+        );
+    }
+    if let Some((turn, message)) = empty_target(record, kind) {
+        error(
+            Reason::EmptyTarget,
+            shape.path(record, turn),
+            message,
+            "give it an answer or leave the row out",
+        );
+    }
+    for (turn, reason, message) in tool_faults(record) {
+        error(reason, shape.path(record, turn), message, "calls, their results and `tools` belong together");
+    }
+    match &record.preference {
+        Some(Preference::Pair { chosen, rejected }) if chosen == rejected => {
+            let path = shape.path(record, record.turns.len());
+            let message = "the answer that is liked better and the other one are the same".to_owned();
+            error(Reason::SameAnswers, path, message, "leave the row out: nothing is to be learnt from it");
+        }
+        _ => {}
+    }
+    let mut assistants = record.turns.iter().filter(|turn| turn.role == Role::Assistant).peekable();
+    if assistants.peek().is_some() && assistants.all(|turn| turn.train == Some(false)) {
+        let message = "no answer counts for the loss".to_owned();
+        error(Reason::NothingTrained, shape.path(record, 0), message, "give one answer the weight 1");
+    }
+}
+
+/// The first turn that is not where it should be.
+fn out_of_order(record: &Record, kind: Kind) -> Option<(usize, String)> {
+    if kind == Kind::Segments || kind == Kind::Text {
+        return None;
+    }
+    let standing = record.turns.iter().take_while(|turn| turn.role.is_standing()).count();
+    let chosen = match &record.preference {
+        Some(Preference::Pair { chosen, .. }) => chosen.as_slice(),
+        _ => &[],
+    };
+    // A definition without an input stands for the user's turn.
+    let mut before = record.definition().map(|_| (Role::User, false));
+    for (index, turn) in record.turns.iter().chain(chosen).enumerate().skip(standing) {
+        let calls = !turn.tool_calls.is_empty() || turn.spelling.values().any(|word| word == "function_call");
+        let is_right = match (before, turn.role) {
+            (None, Role::User) => true,
+            // The definition is before the first user's turn, not in its place.
+            (Some((Role::User, _)), Role::User) => index == standing && record.task.is_some(),
+            (Some((Role::User | Role::Tool, _)), Role::Assistant) => true,
+            (Some((Role::Assistant, called)), Role::Tool) => called,
+            (Some((Role::Tool, _)), Role::Tool) => true,
+            (Some((Role::Assistant, _)), Role::User) => true,
+            _ => false,
+        };
+        if !is_right {
+            let role = turn.role.word();
+            let message = match before {
+                None => format!("the conversation begins with `{role}`"),
+                Some((Role::Assistant, false)) if turn.role == Role::Tool => {
+                    "a result follows an answer that calls nothing".to_owned()
+                }
+                Some((before, _)) => format!("`{role}` follows `{}`", before.word()),
+            };
+            return Some((index, message));
+        }
+        before = Some((turn.role, calls));
+    }
+    None
+}
+
+fn empty_target(record: &Record, kind: Kind) -> Option<(usize, String)> {
+    let is_empty = |turn: &Turn| turn.content.is_blank() && turn.tool_calls.is_empty();
+    match (&record.preference, kind) {
+        (Some(Preference::Pair { chosen, rejected }), _) => {
+            let is_blank = |turns: &[Turn]| turns.iter().all(is_empty);
+            (is_blank(chosen) || is_blank(rejected))
+                .then(|| (record.turns.len(), "one of the answers is empty".to_owned()))
+        }
+        (Some(Preference::Steps(steps)), _) => {
+            steps.is_empty().then(|| (record.turns.len(), "there is no step of an answer".to_owned()))
+        }
+        (_, Kind::Prompt) => record.turns.iter().all(is_empty).then(|| (0, "the prompt is empty".to_owned())),
+        _ => match record.turns.iter().rposition(|turn| turn.role == Role::Assistant) {
+            None => Some((record.turns.len().saturating_sub(1), "there is no answer".to_owned())),
+            Some(last) => is_empty(&record.turns[last]).then(|| (last, "the answer is empty".to_owned())),
+        },
+    }
+}
+
+/// Calls and results that don't belong together.
+fn tool_faults(record: &Record) -> Vec<(usize, Reason, String)> {
+    let mut faults = Vec::new();
+    let answers: Vec<&[Turn]> = match &record.preference {
+        Some(Preference::Pair { chosen, rejected }) => vec![chosen, rejected],
+        _ => Vec::new(),
+    };
+    let has_calls = |turn: &Turn| !turn.tool_calls.is_empty() || turn.tool_call_id.is_some();
+    if !record.turns.iter().chain(answers.iter().copied().flatten()).any(has_calls) {
+        return faults;
+    }
+    let names: HashSet<&str> = record
+        .tools
+        .iter()
+        .filter_map(Value::as_array)
+        .flatten()
+        .filter_map(|tool| tool.get("function").unwrap_or(tool).get("name")?.as_str())
+        .collect();
+    let mut ids = HashSet::new();
+    let mut look = |index: usize, turn: &Turn| {
+        for call in &turn.tool_calls {
+            ids.extend(call.id.clone());
+            if !names.contains(call.name.as_str()) {
+                let message = format!("`{}` is called, and `tools` doesn't define it", call.name);
+                faults.push((index, Reason::UndefinedTool, message));
+            }
+            if let Value::String(arguments) = &call.arguments
+                && serde_json::from_str::<serde::de::IgnoredAny>(arguments).is_err()
+            {
+                let message = format!("the arguments of `{}` are no JSON", call.name);
+                faults.push((index, Reason::InvalidArguments, message));
+            }
+        }
+        if let Some(id) = turn.tool_call_id.as_ref().filter(|id| !ids.contains(*id)) {
+            faults.push((index, Reason::UnmatchedTool, format!("no call before has the id `{id}`")));
+        }
+    };
+    for (index, turn) in record.turns.iter().enumerate() {
+        look(index, turn);
+    }
+    for answer in answers {
+        for (index, turn) in answer.iter().enumerate() {
+            look(record.turns.len() + index, turn);
+        }
+    }
+    faults
+}
+
+/// Delimiters of chat templates.
+const MARKERS: &[&str] = &[
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|start_header_id|>",
+    "[INST]",
+    "[/INST]",
+    "<start_of_turn>",
+    "<end_of_turn>",
+];
+
+/// Traces of UTF-8 that was read as Latin-1.
+const MOJIBAKE: &[&str] =
+    &["â€™", "â€œ", "â€\u{9d}", "â€“", "â€”", "Ã©", "Ã¨", "Ã¼", "Ã¶", "Ã¤", "Â\u{a0}", "\u{fffd}"];
+
+const ENTITIES: &[&str] = &["&amp;", "&lt;", "&gt;", "&quot;", "&#39;", "&nbsp;"];
+
+fn warnings(record: &Record, shape: &Shape, found: &mut Vec<Finding>) {
+    let mut warn = |code: &'static str, path: String, message: String, hint: &'static str| {
+        found.push(Finding { code, reason: None, path, message, hint });
+    };
+    for (index, turn) in record.turns.iter().enumerate() {
+        let Content::Text(text) = &turn.content else { continue };
+        let path = || shape.path(record, index);
+        if let Some(marker) = MARKERS.iter().find(|marker| text.contains(**marker)) {
+            let hint =
+                "a chat template would take it for its own; it stays as it is in shapes that are no text";
+            warn("template_marker", path(), format!("the text holds `{marker}`"), hint);
+        }
+        if text.contains("|||") {
+            let hint = "PromptSource parts prompt and answer by it; it may be left over";
+            warn("separator", path(), "the text holds `|||`".to_owned(), hint);
+        }
+        if let Some(slot) = slot(text) {
+            let hint = "a template may not have been filled in";
+            warn("unresolved_slot", path(), format!("the text holds `{slot}`"), hint);
+        }
+        if let Some(entity) = ENTITIES.iter().find(|entity| text.contains(**entity)) {
+            warn("html_entity", path(), format!("the text holds `{entity}`"), "decode it if it is not meant");
+        }
+        if let Some(trace) = MOJIBAKE.iter().find(|trace| text.contains(**trace)) {
+            let hint = "the text was read in another encoding than it was written in";
+            warn("mojibake", path(), format!("the text holds `{trace}`"), hint);
+        }
+        if let Some(control) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            let message = format!("the text holds U+{:04X}", u32::from(control));
+            warn("control_character", path(), message, "leave it out if it is not meant");
+        }
+        if matches!(text.trim(), "nan" | "NaN" | "None" | "null" | "undefined") {
+            let hint = "a missing value may have become a word";
+            warn("literal_null", path(), format!("the text is `{}`", text.trim()), hint);
+        }
+        if turn.role == Role::Assistant && (text.ends_with("...") || text.ends_with('…')) {
+            warn("cut_off", path(), "the answer ends in dots".to_owned(), "it may have been cut");
+        }
+    }
+    if shape.kind() == Kind::Tuning
+        && let Some(last) = record.turns.last().filter(|last| last.role != Role::Assistant)
+        && record.turns.iter().any(|turn| turn.role == Role::Assistant)
+    {
+        let path = shape.path(record, record.turns.len() - 1);
+        let message = format!("the conversation ends with `{}`", last.role.word());
+        warn("trailing_turn", path, message, "nothing answers it, so that nothing is learnt from it");
+    }
+}
+
+/// The first `{{ name }}` of a text.
+fn slot(text: &str) -> Option<&str> {
+    let start = text.find("{{")?;
+    let inside = &text[start + 2..];
+    let end = inside.find("}}")?;
+    let name = inside[..end].trim();
+    let is_name =
+        !name.is_empty() && name.len() <= 40 && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    is_name.then(|| &text[start..start + end + 4])
+}

@@ -1,0 +1,411 @@
+//! The table of shapes, in the order in which a row is tried against them: the first that fits is what it is.
+
+use super::alpaca::Alpaca;
+use super::chatml::ChatMl;
+use super::messages::{AXOLOTL, Chat, OPENAI, PYGMALION, SHAREGPT};
+use super::pair::Pair;
+use super::plain::{Prompt, Text};
+use super::trl::{Messages, OpenAiPreference, PromptMessages, Segments, Stepwise, Texts, Unpaired};
+use super::{Holds, Shape};
+
+/// A shape whose row holds one record.
+macro_rules! shape {
+    ($name:literal, [$($also:literal),*], $about:literal, $form:expr) => {
+        Shape { name: $name, also: &[$($also),*], about: $about, form: Holds::Record(&$form) }
+    };
+}
+
+/// A shape of prompt and completion under these names.
+macro_rules! pair {
+    ($name:literal, [$($also:literal),*], $about:literal, $prompt:literal, $completion:literal) => {
+        shape!($name, [$($also),*], $about, Pair {
+            prompt: $prompt,
+            completion: $completion,
+            system: None,
+            before: None,
+            definition: None,
+            fields: &[],
+            columns: &[$prompt, $completion],
+        })
+    };
+}
+
+/// A shape of two answers under these names.
+macro_rules! texts {
+    ($name:literal, [$($also:literal),*], $about:literal, $system:expr, $prompt:expr, $chosen:literal,
+     $rejected:literal, $columns:expr) => {
+        shape!($name, [$($also),*], $about, Texts {
+            definition: None,
+            prompt: $prompt,
+            system: $system,
+            chosen: $chosen,
+            rejected: $rejected,
+            columns: &$columns,
+        })
+    };
+}
+
+/// Every shape that is known.
+pub static SHAPES: &[Shape] = &[
+    Shape {
+        name: "super-ni",
+        also: &["natural-instructions", "super-natural-instructions"],
+        about: "Super-NaturalInstructions: a task's definition, its examples and all instances in one object.",
+        form: Holds::Task,
+    },
+    shape!(
+        "openai-dpo",
+        ["openai.preference", "together.preference", "fireworks.preference"],
+        "OpenAI's preferences: `input`, `preferred_output`, `non_preferred_output`.",
+        OpenAiPreference
+    ),
+    shape!(
+        "segments",
+        ["axolotl.input_output"],
+        "axolotl's `input_output`: spans of a text, of which the loss counts some.",
+        Segments
+    ),
+    shape!(
+        "stepwise",
+        ["trl.stepwise", "axolotl.stepwise_supervised"],
+        "TRL's stepwise supervision: a prompt, steps and whether each is right.",
+        Stepwise
+    ),
+    shape!(
+        "preference-messages",
+        ["trl.preference-conversational", "axolotl.orpo.chat_template.argilla"],
+        "Prompt and two answers, each a list of messages.",
+        Messages { prompt: Some("prompt"), dialect: OPENAI, is_single: false }
+    ),
+    shape!(
+        "preference-chat",
+        ["axolotl.dpo.chat_template", "llamafactory.openai-ranking"],
+        "A list of messages and two messages that go on from it.",
+        Messages { prompt: Some("messages"), dialect: OPENAI, is_single: true }
+    ),
+    shape!(
+        "preference-sharegpt",
+        ["llamafactory.sharegpt-ranking"],
+        "ShareGPT's conversations and two messages that go on from them.",
+        Messages { prompt: Some("conversations"), dialect: SHAREGPT, is_single: true }
+    ),
+    texts!(
+        "dpo-intel",
+        ["axolotl.chatml.intel", "axolotl.llama3.intel"],
+        "Question and two answers as texts, with standing instructions.",
+        Some("system"),
+        Some("question"),
+        "chosen",
+        "rejected",
+        ["system", "question", "chosen", "rejected"]
+    ),
+    texts!(
+        "dpo-icr",
+        ["axolotl.chatml.icr", "axolotl.llama3.icr"],
+        "Input and two answers as texts, with standing instructions.",
+        Some("system"),
+        Some("input"),
+        "chosen",
+        "rejected",
+        ["system", "input", "chosen", "rejected"]
+    ),
+    texts!(
+        "dpo-prompt-pairs",
+        ["axolotl.chatml.prompt_pairs", "axolotl.llama3.prompt_pairs"],
+        "Prompt and two answers as texts, with standing instructions.",
+        Some("system"),
+        Some("prompt"),
+        "chosen",
+        "rejected",
+        ["system", "prompt", "chosen", "rejected"]
+    ),
+    texts!(
+        "dpo-argilla",
+        ["axolotl.chatml.argilla", "axolotl.llama3.argilla"],
+        "Instruction and two responses as texts, with standing instructions.",
+        Some("system"),
+        Some("instruction"),
+        "chosen_response",
+        "rejected_response",
+        ["system", "instruction", "chosen_response", "rejected_response"]
+    ),
+    texts!(
+        "preference",
+        ["trl.preference"],
+        "Prompt and two answers as texts.",
+        None,
+        Some("prompt"),
+        "chosen",
+        "rejected",
+        ["prompt", "chosen", "rejected"]
+    ),
+    texts!(
+        "preference-question",
+        [],
+        "Question and two answers as texts.",
+        None,
+        Some("question"),
+        "chosen",
+        "rejected",
+        ["question", "chosen", "rejected"]
+    ),
+    texts!(
+        "preference-instruction",
+        [],
+        "Instruction and two responses as texts.",
+        None,
+        Some("instruction"),
+        "chosen_response",
+        "rejected_response",
+        ["instruction", "chosen_response", "rejected_response"]
+    ),
+    shape!(
+        "llamafactory-ranking",
+        ["llamafactory.alpaca-ranking"],
+        "Alpaca's instruction and input with two answers.",
+        Texts {
+            definition: Some("instruction"),
+            prompt: Some("input"),
+            system: None,
+            chosen: "chosen",
+            rejected: "rejected",
+            columns: &["instruction", "input", "chosen", "rejected"],
+        }
+    ),
+    shape!(
+        "preference-implicit-messages",
+        ["trl.preference-implicit-conversational", "torchtune.preference", "axolotl.chatml.argilla_chat"],
+        "Two conversations, of which one ends better.",
+        Messages { prompt: None, dialect: OPENAI, is_single: false }
+    ),
+    texts!(
+        "preference-implicit",
+        ["trl.preference-implicit"],
+        "Two texts that begin with the same prompt.",
+        None,
+        None,
+        "chosen",
+        "rejected",
+        ["chosen", "rejected"]
+    ),
+    shape!(
+        "unpaired-messages",
+        ["trl.unpaired-preference-conversational"],
+        "Prompt and completion as lists of messages, and whether the completion is good.",
+        PromptMessages { has_completion: true, has_label: true }
+    ),
+    shape!(
+        "unpaired",
+        ["trl.unpaired-preference", "kto"],
+        "Prompt and completion as texts, and whether the completion is good.",
+        Unpaired
+    ),
+    shape!(
+        "axolotl-chat",
+        ["axolotl.chat_template"],
+        "A list of messages that say by `train` whether the loss counts them.",
+        Chat { list: "messages", dialect: AXOLOTL, is_sharegpt: false }
+    ),
+    shape!(
+        "messages",
+        [
+            "openai",
+            "trl.messages",
+            "torchtune.openai",
+            "llamafactory.openai",
+            "together.messages",
+            "fireworks.messages"
+        ],
+        "A list of role and content, with tools where there are any.",
+        Chat { list: "messages", dialect: OPENAI, is_sharegpt: false }
+    ),
+    shape!(
+        "sharegpt",
+        ["llamafactory.sharegpt", "torchtune.sharegpt", "axolotl.sharegpt"],
+        "ShareGPT: `conversations`, a list of `from` and `value`.",
+        Chat { list: "conversations", dialect: SHAREGPT, is_sharegpt: true }
+    ),
+    shape!(
+        "pygmalion",
+        ["axolotl.pygmalion"],
+        "ShareGPT's conversations with `role` for `from`.",
+        Chat { list: "conversations", dialect: PYGMALION, is_sharegpt: true }
+    ),
+    shape!(
+        "conversations-messages",
+        [],
+        "OpenAI's messages under the key `conversations`.",
+        Chat { list: "conversations", dialect: OPENAI, is_sharegpt: false }
+    ),
+    shape!(
+        "llamafactory-alpaca",
+        ["llamafactory.alpaca"],
+        "Alpaca with `system` and `history`.",
+        Alpaca { output: "output", has_history: true }
+    ),
+    shape!(
+        "alpaca",
+        ["axolotl.alpaca"],
+        "Instruction, input and output.",
+        Alpaca { output: "output", has_history: false }
+    ),
+    shape!(
+        "gpteacher",
+        ["axolotl.gpteacher", "axolotl.alpaca_chat"],
+        "Instruction, input and response.",
+        Alpaca { output: "response", has_history: false }
+    ),
+    shape!(
+        "ctga",
+        [],
+        "The published training set of Bonito: a generator's pairs, with what they were made of.",
+        Pair {
+            prompt: "input",
+            completion: "output",
+            system: None,
+            before: None,
+            definition: None,
+            fields: &["context", "task_input", "task_output", "task_type", "dataset", "dataset_config"],
+            columns: &[
+                "context",
+                "task_input",
+                "task_output",
+                "task_type",
+                "dataset",
+                "dataset_config",
+                "input",
+                "output",
+            ],
+        }
+    ),
+    pair!(
+        "p3",
+        ["promptsource"],
+        "P3: rendered templates, as text in `inputs_pretokenized` and `targets_pretokenized`.",
+        "inputs_pretokenized",
+        "targets_pretokenized"
+    ),
+    shape!(
+        "super-ni-rows",
+        ["natural-instructions-rows"],
+        "Super-NaturalInstructions, a row for each instance: `definition`, `inputs`, `targets`.",
+        Pair {
+            prompt: "inputs",
+            completion: "targets",
+            system: None,
+            before: None,
+            definition: Some("definition"),
+            fields: &[],
+            columns: &["definition", "inputs", "targets"],
+        }
+    ),
+    pair!("flan", ["inputs-targets"], "FLAN: `inputs` and `targets`.", "inputs", "targets"),
+    shape!(
+        "open-orca",
+        ["axolotl.alpaca_w_system.load_open_orca"],
+        "Question and response, with standing instructions in `system_prompt`.",
+        Pair {
+            prompt: "question",
+            completion: "response",
+            system: Some("system_prompt"),
+            before: None,
+            definition: None,
+            fields: &[],
+            columns: &["system_prompt", "question", "response"],
+        }
+    ),
+    shape!(
+        "context-qa",
+        ["axolotl.context_qa.load_v2"],
+        "Context, question and answer; the context stands before the question.",
+        Pair {
+            prompt: "question",
+            completion: "answer",
+            system: None,
+            before: Some("context"),
+            definition: None,
+            fields: &[],
+            columns: &["context", "question", "answer"],
+        }
+    ),
+    shape!(
+        "article-qa",
+        ["axolotl.context_qa"],
+        "Article, question and answer; the article stands before the question.",
+        Pair {
+            prompt: "question",
+            completion: "answer",
+            system: None,
+            before: Some("article"),
+            definition: None,
+            fields: &[],
+            columns: &["article", "question", "answer"],
+        }
+    ),
+    shape!(
+        "jeopardy",
+        ["axolotl.jeopardy"],
+        "Category, question and answer; the category stands before the question.",
+        Pair {
+            prompt: "question",
+            completion: "answer",
+            system: None,
+            before: Some("category"),
+            definition: None,
+            fields: &[],
+            columns: &["category", "question", "answer"],
+        }
+    ),
+    pair!("oasst", ["axolotl.oasst"], "`INSTRUCTION` and `RESPONSE`.", "INSTRUCTION", "RESPONSE"),
+    pair!("summarize-tldr", ["axolotl.summarizetldr"], "Article and summary.", "article", "summary"),
+    pair!(
+        "camel",
+        ["axolotl.alpaca_chat.load_camel_ai"],
+        "`message_1` and `message_2`.",
+        "message_1",
+        "message_2"
+    ),
+    pair!("metharme", ["axolotl.metharme"], "Prompt and generation.", "prompt", "generation"),
+    pair!("question-answer", ["axolotl.alpaca_chat.load_qa"], "Question and answer.", "question", "answer"),
+    pair!("instruction-response", [], "Instruction and response.", "instruction", "response"),
+    pair!("prompt-response", [], "Prompt and response.", "prompt", "response"),
+    pair!(
+        "bonito",
+        ["input-output", "torchtune.instruct", "crossfit"],
+        "Input and output.",
+        "input",
+        "output"
+    ),
+    shape!(
+        "prompt-completion-messages",
+        ["trl.prompt-completion-conversational"],
+        "Prompt and completion, each a list of messages.",
+        PromptMessages { has_completion: true, has_label: false }
+    ),
+    pair!(
+        "prompt-completion",
+        ["trl.prompt-completion", "openai.prompt-completion", "together.prompt-completion"],
+        "Prompt and completion.",
+        "prompt",
+        "completion"
+    ),
+    shape!(
+        "prompt-messages",
+        ["trl.prompt-only-conversational"],
+        "Prompts alone, as lists of messages.",
+        PromptMessages { has_completion: false, has_label: false }
+    ),
+    shape!("prompt", ["trl.prompt-only"], "Prompts alone.", Prompt),
+    shape!("chatml", [], "A conversation as one text with ChatML's delimiters.", ChatMl),
+    shape!(
+        "text",
+        [
+            "trl.language-modeling",
+            "axolotl.completion",
+            "torchtune.text-completion",
+            "llamafactory.pretraining"
+        ],
+        "Text, for language modelling.",
+        Text
+    ),
+];
