@@ -101,6 +101,10 @@ pub struct Ledger {
     pub sets: BTreeMap<String, SetCount>,
     /// How often something was mended, by what.
     pub repairs: BTreeMap<String, u64>,
+    /// How many rows lost a part that their new shape has no place for, by the part; keys without a place as
+    /// `extra:KEY`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub losses: BTreeMap<String, u64>,
     /// Tokens, where the model counts them.
     pub tokens: Tokens,
 }
@@ -120,6 +124,7 @@ impl Ledger {
             kinds: BTreeMap::new(),
             sets: BTreeMap::new(),
             repairs: BTreeMap::new(),
+            losses: BTreeMap::new(),
             tokens: Tokens::default(),
         }
     }

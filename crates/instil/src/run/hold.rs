@@ -86,6 +86,21 @@ impl Held<'_> {
         writer: Writer,
         card: impl FnOnce(&Report) -> Card,
     ) -> Result<Done> {
+        self.end_with(ledger, ended, allow_errors, model, |report| writer.finish(&card(report)).map(drop))
+    }
+
+    /// [`end`](Self::end) with another way to put the files in their places.
+    ///
+    /// # Errors
+    /// When something can't be written.
+    pub(super) fn end_with(
+        self,
+        ledger: Ledger,
+        ended: Ended,
+        allow_errors: bool,
+        model: String,
+        finish: impl FnOnce(&Report) -> Result<()>,
+    ) -> Result<Done> {
         assert!(ledger.closes(), "the ledger doesn't close: {ledger:?}");
         let failures = ledger.stage(Stage::Generate).errors > 0 && !allow_errors;
         let mut report = Report {
@@ -98,7 +113,7 @@ impl Held<'_> {
             inputs: self.fingerprint,
         };
         if report.finished {
-            writer.finish(&card(&report))?;
+            finish(&report)?;
         }
         report.seconds = self.started.elapsed().as_secs_f64();
         let text = serde_json::to_vec_pretty(&report).expect("a report is plain values");

@@ -8,6 +8,7 @@ mod card;
 mod features;
 mod file;
 mod layout;
+mod objects;
 mod publish;
 mod records;
 mod shards;
@@ -18,6 +19,7 @@ pub use card::{Card, CardSet, Made};
 pub(crate) use file::failed;
 pub(crate) use layout::split_of;
 pub use layout::{Layout, Packing, Shape};
+pub use objects::{ObjectWriter, Row as ObjectRow};
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

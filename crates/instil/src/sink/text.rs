@@ -72,6 +72,34 @@ impl TextFile {
         Ok(())
     }
 
+    /// Adds a row that is JSON already.
+    pub(super) fn push_json(&mut self, json: &[u8]) -> Result<()> {
+        self.write_json(json).map_err(|error| failed("write", &self.path, error))?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn write_json(&mut self, json: &[u8]) -> io::Result<()> {
+        match self.notation {
+            Notation::Jsonl => {
+                self.packed.write_all(json)?;
+                self.packed.write_all(b"\n")
+            }
+            Notation::Json => {
+                self.packed.write_all(if self.rows == 0 { b"[\n" } else { b",\n" })?;
+                self.packed.write_all(json)
+            }
+            Notation::Csv => unreachable!("CSV is written by its cells"),
+        }
+    }
+
+    /// Adds a row of a table.
+    pub(super) fn push_cells<'a>(&mut self, cells: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
+        write_csv(&mut self.packed, cells).map_err(|error| failed("write", &self.path, error))?;
+        self.rows += 1;
+        Ok(())
+    }
+
     fn write(&mut self, row: &Row<'_>) -> io::Result<()> {
         let out = &mut self.row;
         out.clear();
