@@ -20,9 +20,11 @@ pub(crate) enum Verb {
     Apply(Box<ApplyArgs>),
     /// Turn labelled rows into the training pairs of a task generator.
     Remix(Box<RemixArgs>),
+    /// Bring a dataset of one shape into another one.
+    Convert(Box<ConvertArgs>),
     /// Run a recipe: a whole run written down.
     Run(RunArgs),
-    /// Look at a recipe or a template file without spending anything.
+    /// Look at a recipe, a template file or a dataset without spending anything.
     Check(CheckArgs),
     /// What came out of a run: kept and rejected, lengths, labels, duplicates, openings.
     Stats(StatsArgs),
@@ -332,6 +334,44 @@ pub(crate) struct RowsWhat {
     pub(crate) license: Option<String>,
 }
 
+#[derive(ClapArgs, Default)]
+pub(crate) struct ConvertArgs {
+    /// Files of rows (.jsonl .json .csv .tsv .parquet), folders, globs, or `-`
+    #[arg(required = true)]
+    pub(crate) input: Vec<String>,
+
+    /// One file: .jsonl .jsonl.gz .jsonl.zst .json, of texts alone also .csv .parquet; `-` prints JSON lines
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) what: ConvertWhat,
+
+    #[command(flatten)]
+    pub(crate) how: HowOfAll,
+}
+
+/// What to convert: these flags are a recipe's keys.
+#[derive(ClapArgs, Default)]
+#[command(next_help_heading = "What to make")]
+pub(crate) struct ConvertWhat {
+    /// The shape that the rows get; `instil list shapes` shows them all
+    #[arg(long, value_name = "SHAPE")]
+    pub(crate) to: Option<String>,
+
+    /// The shape that the rows have [default: found out, and shown with the reason]
+    #[arg(long, value_name = "SHAPE")]
+    pub(crate) from: Option<String>,
+
+    /// Stop at the first part of a row that the new shape can't carry
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// The most rows read
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+}
+
 #[derive(ClapArgs)]
 pub(crate) struct RunArgs {
     /// A recipe, such as the `run/recipe.toml` of any run
@@ -347,8 +387,12 @@ pub(crate) struct RunArgs {
 
 #[derive(ClapArgs)]
 pub(crate) struct CheckArgs {
-    /// A recipe (.toml) or a file of templates (.yaml)
+    /// A recipe (.toml), a file of templates (.yaml), or a dataset (.jsonl .json .csv .tsv .parquet)
     pub(crate) file: PathBuf,
+
+    /// The shape of a dataset's rows [default: found out]
+    #[arg(long, value_name = "SHAPE")]
+    pub(crate) from: Option<String>,
 
     /// Print one JSON object a step, or a finding
     #[arg(long)]
@@ -404,6 +448,8 @@ pub(crate) enum Listed {
     Tasks,
     /// The shapes of rows
     Formats,
+    /// The shapes that datasets come in
+    Shapes,
     /// The templates of --templates
     Templates,
     /// Why a record, prompt or completion isn't used

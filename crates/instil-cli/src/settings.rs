@@ -7,12 +7,12 @@ use std::time::Duration;
 use instil::lm::LanguageModel;
 use instil::lm::replay::Replay;
 use instil::prompt::Style;
-use instil::recipe::{FromRows, Generate};
+use instil::recipe::{Convert, FromRows, Generate};
 use instil::rules::Rules;
 use instil::{Error, Result};
 use instil_remote::{Api, Config, Endpoint};
 
-use crate::args::{ApiArg, How, HowOfAll, RowsWhat, What};
+use crate::args::{ApiArg, ConvertWhat, How, HowOfAll, RowsWhat, What};
 use crate::env;
 
 /// Puts the typed flags over a recipe's step.
@@ -104,6 +104,31 @@ pub(crate) fn rows_over(step: &mut FromRows, what: RowsWhat) {
 
 /// Puts the flags that say how to run over a recipe's step of `apply` or `remix`.
 pub(crate) fn rows_how_over(step: &mut FromRows, how: &HowOfAll) {
+    if let Some(threads) = how.threads {
+        step.threads = threads;
+    }
+    if how.max_drop.is_some() {
+        step.max_drop = how.max_drop;
+    }
+    step.keep_run |= how.keep_run;
+}
+
+/// Puts the typed flags of `convert` over a recipe's step.
+pub(crate) fn convert_over(step: &mut Convert, what: ConvertWhat) {
+    if let Some(to) = what.to {
+        step.to = to;
+    }
+    if what.from.is_some() {
+        step.from = what.from;
+    }
+    if what.limit.is_some() {
+        step.limit = what.limit;
+    }
+    step.strict |= what.strict;
+}
+
+/// Puts the flags that say how to run over a recipe's step of `convert`.
+pub(crate) fn convert_how_over(step: &mut Convert, how: &HowOfAll) {
     if let Some(threads) = how.threads {
         step.threads = threads;
     }

@@ -4,6 +4,7 @@
 //! into the order of their documents before anything is parsed, so that what is written depends on
 //! the recipe alone.
 
+pub mod convert;
 pub mod from_rows;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};

@@ -65,6 +65,10 @@ pub fn trace(
     let recipe = match Recipe::read(&recipe_path)?.step.pop() {
         Some(Step::Generate(recipe)) => *recipe,
         Some(Step::FromRows(recipe)) => return of_row(&layout, &recipe, &recipe_path, provenance),
+        Some(Step::Convert(_)) => {
+            return Err(Error::usage(format!("`{}` was converted", dataset.display()))
+                .with_hint("its rows are those of its input, in the same order"));
+        }
         None => return Err(Error::input(format!("`{}` has no step", recipe_path.display()))),
     };
     let row = data_row(&layout, &id)?;

@@ -20,6 +20,9 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
     if args.file.is_dir() || args.file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
         return super::check_templates::run(&args);
     }
+    if args.file.extension().is_none_or(|ending| ending != "toml") {
+        return super::check_dataset::run(&args);
+    }
     if let Some(adapter) = adapter(&args.file)? {
         return Ok(show_adapter(&adapter, args.json));
     }
@@ -56,6 +59,9 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
             }
             Step::FromRows(step) => {
                 super::from_rows::show(&step, args.json)?;
+            }
+            Step::Convert(step) => {
+                super::convert::show(&step, args.json)?;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! `list`: the names that flags and reports use.
 
+use instil::convert::SHAPES;
 use instil::format::Format;
 use instil::parse::Repair;
 use instil::reject::Reason;
@@ -26,6 +27,10 @@ pub(crate) fn run(args: ListArgs) -> Result<u8> {
         Listed::Formats => Format::ALL
             .iter()
             .map(|format| json!({"name": format.name(), "about": format.about()}))
+            .collect(),
+        Listed::Shapes => SHAPES
+            .iter()
+            .map(|shape| json!({"name": shape.name, "also": shape.also.join(" "), "about": shape.about}))
             .collect(),
         Listed::Templates => templates(&args)?,
         Listed::Rejects => Reason::ALL

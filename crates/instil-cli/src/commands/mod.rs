@@ -1,7 +1,9 @@
 //! The verbs, a file each: settle, call the library, print. What every run does before and after stands here.
 
 pub(crate) mod check;
+pub(crate) mod check_dataset;
 pub(crate) mod check_templates;
+pub(crate) mod convert;
 pub(crate) mod doctor;
 pub(crate) mod from_rows;
 pub(crate) mod generate;

@@ -3,9 +3,11 @@
 //! The keys are the flags of the program with `_` for `-`. The settled recipe of any run stands in
 //! its `run/recipe.toml`, every default filled in, and `instil run` repeats it.
 
+mod convert;
 mod from_rows;
 mod generate;
 
+pub use convert::Convert;
 pub use from_rows::FromRows;
 pub use generate::Generate;
 
@@ -44,6 +46,8 @@ pub enum Verb {
     Apply,
     /// Labelled rows to the training pairs of a task generator.
     Remix,
+    /// Rows of one shape to rows of another.
+    Convert,
 }
 
 impl Verb {
@@ -53,6 +57,7 @@ impl Verb {
             Self::Generate => "generate",
             Self::Apply => "apply",
             Self::Remix => "remix",
+            Self::Convert => "convert",
         }
     }
 }
@@ -65,6 +70,8 @@ pub enum Step {
     Generate(Box<Generate>),
     /// `apply` and `remix`.
     FromRows(Box<FromRows>),
+    /// `convert`.
+    Convert(Box<Convert>),
 }
 
 /// Keys that say where and how fast, not what: two runs that differ in them make the same rows.
@@ -83,12 +90,19 @@ impl From<FromRows> for Step {
     }
 }
 
+impl From<Convert> for Step {
+    fn from(step: Convert) -> Self {
+        Self::Convert(Box::new(step))
+    }
+}
+
 impl Step {
     /// What it does.
     pub fn verb(&self) -> Verb {
         match self {
             Self::Generate(step) => step.verb,
             Self::FromRows(step) => step.verb,
+            Self::Convert(step) => step.verb,
         }
     }
 
@@ -97,6 +111,7 @@ impl Step {
         match self {
             Self::Generate(step) => &step.input,
             Self::FromRows(step) => &step.input,
+            Self::Convert(step) => &step.input,
         }
     }
 
@@ -105,6 +120,7 @@ impl Step {
         match self {
             Self::Generate(step) => &step.output,
             Self::FromRows(step) => &step.output,
+            Self::Convert(step) => &step.output,
         }
     }
 
@@ -113,6 +129,7 @@ impl Step {
         match self {
             Self::Generate(step) => step.output = output,
             Self::FromRows(step) => step.output = output,
+            Self::Convert(step) => step.output = output,
         }
     }
 
@@ -122,7 +139,7 @@ impl Step {
     /// When they are not written as splits are.
     pub fn splits(&self) -> Result<Splits> {
         match self {
-            Self::Generate(_) => Ok(Splits::default()),
+            Self::Generate(_) | Self::Convert(_) => Ok(Splits::default()),
             Self::FromRows(step) => step.splits(),
         }
     }
@@ -161,6 +178,7 @@ impl Step {
         Ok(match verb {
             Verb::Generate => Self::Generate(Box::deserialize(step)?),
             Verb::Apply | Verb::Remix => Self::FromRows(Box::deserialize(step)?),
+            Verb::Convert => Self::Convert(Box::deserialize(step)?),
         })
     }
 }

@@ -12,6 +12,7 @@ mod look;
 mod rows_plan;
 mod from_rows;
 mod look_rows;
+mod convert;
 
 use std::fs;
 use std::path::Path;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::sink::Layout;
 
+pub use convert::{ConvertPlan, convert};
 pub use existing::Existing;
 pub use from_rows::from_rows;
 pub use generate::generate;
