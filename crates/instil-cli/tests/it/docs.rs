@@ -145,7 +145,8 @@ fn the_rows_that_the_readme_shows_are_rows_of_its_command() {
 fn the_reference_is_what_the_program_says() {
     let place = Place::new();
     let mut text = String::from("# The program\n\nWritten by a test from what the program says of itself.\n");
-    for verb in ["", "generate", "apply", "remix", "run", "check", "stats", "trace", "list", "doctor"] {
+    let verbs = ["generate", "apply", "remix", "convert", "run", "check", "stats", "trace", "list", "doctor"];
+    for verb in [""].into_iter().chain(verbs) {
         let args: Vec<&str> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let help = place.ok(&args);
         let name = ["instil", verb].join(" ");
@@ -154,6 +155,7 @@ fn the_reference_is_what_the_program_says() {
     for (what, title) in [
         ("tasks", "Kinds of task"),
         ("formats", "Formats"),
+        ("shapes", "Shapes of datasets"),
         ("rejects", "Reject reasons"),
         ("repairs", "Repairs"),
     ] {
