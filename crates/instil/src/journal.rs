@@ -7,8 +7,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::error::{Error, Result};
 use crate::lm::{Completion, Constraint, Event, Input, LanguageModel, Next, Outcome, Request, Session};
@@ -39,6 +40,9 @@ pub struct Journal {
 /// A call's name in the journal.
 pub type Key = [u8; 32];
 
+/// How long one process waits for another that is writing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 impl Journal {
     /// Opens the journal at `path`, making it if it isn't there.
     ///
@@ -53,9 +57,17 @@ impl Journal {
         let connection = Connection::open(path).map_err(failed)?;
         // With a write-ahead log a finished transaction outlives the process at any moment; `NORMAL`
         // leaves the last few to the operating system in a power cut, and they are then asked again.
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        let began = Instant::now();
+        // Two processes that turn the log on at the same time would wait for each other: SQLite refuses one of
+        // them at once, whatever the timeout.
+        while let Err(e) = connection.pragma_update(None, "journal_mode", "WAL") {
+            if e.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || began.elapsed() > PATIENCE {
+                return Err(failed(e));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
-        connection.busy_timeout(std::time::Duration::from_secs(30)).map_err(failed)?;
         // Two runs may open one new journal at once: the version is read behind the lock.
         connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
         let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));

@@ -53,7 +53,7 @@ pub(crate) fn execute(mut step: Convert, how: &HowOfAll) -> Result<u8> {
 /// Runs a step; `shown` is what the user calls its output.
 fn to_path(step: &Convert, shown: &str, how: &HowOfAll) -> Result<u8> {
     let plan = ConvertPlan::of(step)?;
-    let existing = super::before(how, plan.files.iter())?;
+    let existing = super::before(how, plan.layout.output(), plan.files.iter())?;
     let mut progress = Progress::start(how.quiet);
     let done = instil::run::convert(step, &plan, existing, &mut |ledger| progress.watch_rows(ledger));
     progress.finish();

@@ -39,6 +39,7 @@ fn rows_of_every_format() {
     prompt-completion {"prompt":"A cat sat.\n\nWho sat?","completion":"A cat"}
     bonito            {"input":"A cat sat.\n\nWho sat?","output":"A cat"}
     alpaca            {"instruction":"Who sat?","input":"A cat sat.","output":"A cat"}
+    ctga              {"context":" A cat sat.\n","task_input":"","task_output":"","dataset":"","dataset_config":"","task_type":"multiple-choice question answering","input":"A cat sat.\n\nWho sat?","output":"A cat"}
     "#);
 }
 

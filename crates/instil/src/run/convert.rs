@@ -55,7 +55,7 @@ impl ConvertPlan {
         let layout = Layout::of(Path::new(&recipe.output))?;
         ObjectWriter::check(&layout, to.name, to.columns())?;
         let mut files = source::resolve(&recipe.input)?;
-        without_own_output(&mut files, &layout);
+        without_own_output(&mut files, &layout)?;
         let road = ConvertRoad {
             from,
             to,

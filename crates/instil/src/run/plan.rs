@@ -15,7 +15,7 @@ use crate::reject::Reject;
 use crate::sink::Layout;
 use crate::source::{self, Documents, SourceFile};
 
-use super::rows_plan::without_own_output;
+use super::rows_plan::{not_ctga, without_own_output};
 
 /// Tokens that joining passage and prompt may add to the sum of their own counts.
 const SEAM_TOKENS: usize = 8;
@@ -44,6 +44,9 @@ impl Plan {
         }
         let kinds = recipe.kinds()?;
         let format = Format::parse(&recipe.format)?;
+        if format == Format::Ctga {
+            return Err(not_ctga());
+        }
         let layout = Layout::of(Path::new(&recipe.output))?;
         let style = Style::parse(&recipe.prompt)?;
         let sampling = recipe.sampling()?;

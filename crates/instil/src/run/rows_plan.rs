@@ -189,10 +189,15 @@ fn format(recipe: &FromRows) -> Result<Format> {
         (None, _) => Format::Messages,
     };
     if format == Format::Ctga && recipe.verb != Verb::Remix {
-        return Err(Error::usage("`ctga` is the shape of a generator's training set, which `remix` makes")
-            .with_hint("use `instil remix`, or another --format"));
+        return Err(not_ctga());
     }
     Ok(format)
+}
+
+/// The error of a verb that can't fill the columns of a generator's training set.
+pub(super) fn not_ctga() -> Error {
+    Error::usage("`ctga` is the shape of a generator's training set, which `remix` makes")
+        .with_hint("use `instil remix`, or another --format")
 }
 
 /// Reads every template that is named.

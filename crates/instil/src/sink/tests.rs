@@ -410,7 +410,7 @@ fn csv_is_refused_for_lists() {
     let layout = Layout::of(Path::new("out.csv")).unwrap();
     let error = Writer::create(&layout, Format::Messages, Sampling::default(), 1, &["train"]).err().unwrap();
     insta::assert_snapshot!(error.to_string(), @"format `messages` doesn't fit the CSV file `out.csv`: its rows hold lists");
-    insta::assert_snapshot!(error.hint().unwrap(), @"formats that fit are `prompt-completion`, `bonito`, `alpaca`; or end the output's name in .jsonl or .parquet");
+    insta::assert_snapshot!(error.hint().unwrap(), @"formats that fit are `prompt-completion`, `bonito`, `alpaca`, `ctga`; or end the output's name in .jsonl or .parquet");
     assert!(!layout.run().exists());
 }
 
