@@ -2,7 +2,6 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use indicatif::HumanCount;
 use instil::recipe::{Generate, Recipe, Step};
 use instil::run::{Look, look};
 use instil::source::adapter::Adapter;
@@ -10,7 +9,6 @@ use instil::{Error, Result};
 use serde_json::json;
 
 use crate::args::{CheckArgs, How};
-use crate::tables::plural;
 use crate::{exit, output, settings};
 
 /// How many prompts are shown.
@@ -111,14 +109,7 @@ pub(crate) fn show(step: &Generate, as_json: bool) -> Result<u8> {
 }
 
 fn print(step: &Generate, look: &Look) {
-    let bytes: u64 = look.files.iter().map(|file| file.bytes).sum();
-    output::data(&format!("reads {}, {} bytes:", plural(look.files.len(), "file"), HumanCount(bytes)));
-    for file in look.files.iter().take(10) {
-        output::data(&format!("  {}", file.name));
-    }
-    if look.files.len() > 10 {
-        output::data(&format!("  … and {} more", look.files.len() - 10));
-    }
+    super::show_files(&look.files);
     output::data(&format!(
         "makes {} x {} samples of each passage with `{}`, rows as {}, in `{}`",
         look.kinds.iter().map(|kind| kind.short()).collect::<Vec<_>>().join(", "),

@@ -181,14 +181,7 @@ pub(crate) fn show(step: &FromRows, as_json: bool) -> Result<u8> {
 }
 
 fn print(step: &FromRows, look: &LookRows) {
-    let bytes: u64 = look.files.iter().map(|file| file.bytes).sum();
-    output::data(&format!("reads {}, {} bytes:", plural(look.files.len(), "file"), HumanCount(bytes)));
-    for file in look.files.iter().take(10) {
-        output::data(&format!("  {}", file.name));
-    }
-    if look.files.len() > 10 {
-        output::data(&format!("  … and {} more", look.files.len() - 10));
-    }
+    super::show_files(&look.files);
     let templates: usize = look.templates.iter().map(|(_, count)| count).sum();
     let which = match step.template.as_str() {
         "one" => format!("a random one of its dataset's templates ({templates} in all)"),

@@ -24,6 +24,7 @@ use instil::{Error, Result};
 
 use crate::args::HowOfAll;
 use crate::progress::catch_interrupts;
+use crate::tables::plural;
 use crate::{exit, output};
 
 /// The output as typed; with `--dry-run` none is needed.
@@ -61,6 +62,18 @@ fn to_stdout(hash: &str, how: &HowOfAll, to_file: impl FnOnce(String) -> Result<
             Err(Error::output("failed to print the rows").because(e))
         }
         _ => Ok(code),
+    }
+}
+
+/// The files that a plan would read, the first of them by name.
+fn show_files(files: &[SourceFile]) {
+    let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+    output::data(&format!("reads {}, {} bytes:", plural(files.len(), "file"), HumanCount(bytes)));
+    for file in files.iter().take(10) {
+        output::data(&format!("  {}", file.name));
+    }
+    if files.len() > 10 {
+        output::data(&format!("  … and {} more", files.len() - 10));
     }
 }
 
