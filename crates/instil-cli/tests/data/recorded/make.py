@@ -93,7 +93,7 @@ row("insurance-bike", "exqa",
     "{{context}}\n\nWhat has to be handed in together with a claim?",
     "a photograph of the bicycle", "answer_not_in_text")
 row("insurance-bike", "mcqa",
-    "Read the following context and choose the best option to answer the question.\nContext: {{context}}\nQuestion: When does the policy not pay for a stolen bicycle?\nOptions:\n- It was locked to a railing.\n- It was leaning unlocked against a wall.\n- It was worth 900 euros and had no number.\n- It was stolen by night.",
+    "Read what follows and choose the option that answers the question best.\nContext: {{context}}\nQuestion: When does the policy not pay for a stolen bicycle?\nOptions:\n- It was locked to a railing.\n- It was leaning unlocked against a wall.\n- It was worth 900 euros and had no number.\n- It was stolen by night.",
     "It was leaning unlocked against a wall.")
 row("library-rules", "qa",
     "{{context}}\n\nWhen can a loan not be extended?",
@@ -147,10 +147,10 @@ row("kidney", "exqa",
 # Nature and science
 
 row("heron", "paraphrase_id",
-    "Sentence 1: {{context}}\nSentence 2: Herons chase fish through shallow water until the fish tire.\nQuestion: Does Sentence 1 paraphrase Sentence 2? Yes or No?",
+    "Sentence 1: {{context}}\nSentence 2: Herons chase fish through shallow water until the fish tire.\nDoes the first sentence paraphrase the second? Yes or No?",
     "No")
 row("heron", "wsd",
-    "Does the word \"strikes\" have the same meaning in these two sentences? Yes, No?\n{{context}}\nThe union strikes whenever the talks fail.",
+    "Does the word \"strikes\" mean one and the same thing in both sentences? Yes, No?\n{{context}}\nThe union strikes whenever the talks fail.",
     "No")
 row("heron", "exqa",
     "{{context}}\n\nHow long, for twenty minutes or for an hour, can a heron wait?",
@@ -165,7 +165,7 @@ raw("ivy", "summarization",
     "{{context}}\n\nIn one sentence: Ivy feeds insects in autumn and birds in spring.",
     "no_pipe")
 row("slug", "paraphrase_id",
-    "I want to know whether the following two sentences mean the same thing.\n{{context}}\nThe leopard slug, a useful animal that few gardeners know, eats fungi, dead leaves and its own kin and can crawl twelve metres an hour by night.\nDo they? Answer equivalent or not equivalent.",
+    "Tell me if these two sentences say one and the same thing.\n{{context}}\nThe leopard slug, a useful animal that few gardeners know, eats fungi, dead leaves and its own kin and can crawl twelve metres an hour by night.\nDo they? Answer equivalent or not equivalent.",
     "Equivalent")
 row("slug", "mcqa",
     "{{context}}\n\nWhich of these does the leopard slug eat?\n- other slugs\n- young lettuce\n- earthworms\n- fallen apples",
