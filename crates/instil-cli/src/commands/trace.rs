@@ -49,7 +49,9 @@ pub(crate) fn run(args: TraceArgs) -> Result<u8> {
     }
     part("prompt", &trace.prompt);
     part("completion", trace.completion.as_deref().unwrap_or("(the journal doesn't have it)"));
-    if let Some((prompt, completion)) = prompt_and_completion(&trace.row) {
+    // Of a labelled row, what was made again is the row.
+    let row = prompt_and_completion(&trace.row);
+    if let Some((prompt, completion)) = row.filter(|_| trace.template.is_none()) {
         part("row: prompt", &prompt);
         part("row: completion", &completion);
     }
