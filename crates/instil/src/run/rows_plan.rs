@@ -66,7 +66,7 @@ impl Set {
     /// # Errors
     /// When the first file can't be opened.
     pub fn rows(&self) -> Result<Entries> {
-        let rows: Entries = match &self.adapter {
+        let mut rows: Entries = match &self.adapter {
             Some((adapter, data)) => {
                 let rendered = adapter.rendered();
                 let entry = move |row| Entry { row, rendered };
@@ -80,9 +80,11 @@ impl Set {
         };
         let limit = self.limit;
         let mut taken = 0;
-        Ok(Box::new(rows.take_while(move |read| {
+        // Every row that is read is given: one too many would be lost without a count.
+        Ok(Box::new(std::iter::from_fn(move || {
+            let read = if taken < limit { rows.next()? } else { return None };
             taken += u64::from(read.is_ok());
-            taken <= limit
+            Some(read)
         })))
     }
 }

@@ -15,7 +15,7 @@
 //!
 //! let row = serde_json::json!({"text": "The lease ends.", "question": "What ends?", "answer": "The lease"});
 //! let fields = remix::fields(row.as_object().unwrap().clone(), inverted.reference)?;
-//! let pair = inverted.pair(inverted.compile().unwrap().render(&fields, 0).unwrap())?;
+//! let pair = inverted.pair(&inverted.compile().unwrap().render(&fields, 0).unwrap())?;
 //! assert_eq!((&*pair.instruction, &*pair.response), ("{{context}} What ends?", "The lease"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -146,7 +146,7 @@ impl Inverted {
     ///
     /// # Errors
     /// When the parts make no example; under reference only when the response is empty.
-    pub fn pair(&self, parts: Vec<String>) -> Result<Pair, PairFault> {
+    pub fn pair(&self, parts: &[String]) -> Result<Pair, PairFault> {
         if self.reference { published_pair(parts) } else { pair(parts) }
     }
 
@@ -535,7 +535,7 @@ impl Pair {
 }
 
 /// The pair in the parts of a rendered meta-template: passage, instruction, response.
-fn pair(parts: Vec<String>) -> Result<Pair, PairFault> {
+fn pair(parts: &[String]) -> Result<Pair, PairFault> {
     let parts: Vec<&str> = parts.iter().map(|part| python_strip(part)).collect();
     let part = |at: usize| parts.get(at).copied().unwrap_or_default();
     let (context, instruction, response) = (part(0), part(1), part(2));
@@ -559,7 +559,7 @@ fn pair(parts: Vec<String>) -> Result<Pair, PairFault> {
 
 /// The same as the published construction reads them (spec/bonito.md 2.4): passage and rest, which ends with
 /// the second [`PIPE`].
-fn published_pair(parts: Vec<String>) -> Result<Pair, PairFault> {
+fn published_pair(parts: &[String]) -> Result<Pair, PairFault> {
     let mut parts = parts.iter().map(|part| python_strip(part));
     let (context, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let mut rest = rest.split(PIPE).map(python_strip);

@@ -203,7 +203,7 @@ fn the_passage_put_back_gives_what_the_template_gives() {
         let fields = remix::fields(row, false).unwrap();
         let rendered = inverted.compile().unwrap().render(&fields, 7);
         let rendered = rendered.expect("a template that renders does so turned inside out");
-        let pair = match inverted.pair(rendered) {
+        let pair = match inverted.pair(&rendered) {
             Ok(pair) => pair,
             // A condition that this row doesn't meet.
             Err(fault) => {
@@ -243,7 +243,7 @@ fn the_published_defect_of_dream_reaches_the_rows() {
         dream
             .map(|inverted| {
                 let fields = remix::fields(row.clone(), reference).unwrap();
-                inverted.pair(inverted.compile().unwrap().render(&fields, 0).unwrap()).unwrap()
+                inverted.pair(&inverted.compile().unwrap().render(&fields, 0).unwrap()).unwrap()
             })
             .collect()
     };

@@ -86,7 +86,7 @@ fn dream_leaks_under_reference_only() {
     let inverted = invert_one(&dream, &Options::default()).unwrap();
     let row = json!({"dialogue": ["Is it on?", "No."], "question": "Who asks?", "answer": "The first"});
     let fields = fields(row.as_object().unwrap().clone(), false).unwrap();
-    let pair = inverted.pair(inverted.compile().unwrap().render(&fields, 0).unwrap()).unwrap();
+    let pair = inverted.pair(&inverted.compile().unwrap().render(&fields, 0).unwrap()).unwrap();
     assert_eq!(pair.context, "Is it on?\n\nNo.");
     assert_eq!(pair.instruction, "{{context}}\nWho asks?");
 }
@@ -240,10 +240,10 @@ fn a_collection_is_accounted_for_in_the_order_of_the_table() {
 #[test]
 fn parts_become_a_pair_or_a_named_fault() {
     let parts = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
-    let fault = |of: &[&str]| pair(parts(of)).unwrap_err();
-    let made = pair(parts(&[" p ", "{{context}} q\n", "\u{1c}r"])).unwrap();
+    let fault = |of: &[&str]| pair(&parts(of)).unwrap_err();
+    let made = pair(&parts(&[" p ", "{{context}} q\n", "\u{1c}r"])).unwrap();
     assert_eq!((&*made.context, &*made.instruction, &*made.response), ("p", "{{context}} q", "r"));
-    assert!(pair(parts(&["p", "q", "r {{context}}"])).is_ok());
+    assert!(pair(&parts(&["p", "q", "r {{context}}"])).is_ok());
     assert_eq!(fault(&[" ", "{{context}} q", "r"]), PairFault::EmptyContext);
     assert_eq!(fault(&["p", "{{context}} q", "r", "s"]), PairFault::SeveralResponses);
     for none in [&["p", "{{context}} q"][..], &["p", "{{context}} q", " "], &["p"]] {
@@ -258,16 +258,16 @@ fn parts_become_a_pair_or_a_named_fault() {
 
 #[test]
 fn the_published_pairs_drop_empty_responses_only() {
-    let of = |rest: &str| published_pair(vec!["p".to_owned(), rest.to_owned()]);
+    let of = |rest: &str| published_pair(&["p".to_owned(), rest.to_owned()]);
     let made = of("q \n[pipe]\n r\n[pipe]\n s").unwrap();
     assert_eq!((&*made.instruction, &*made.response), ("q", "r"));
     assert_eq!(of("q\n[pipe]\n{{context}}").unwrap().response, "{{context}}");
-    assert_eq!(published_pair(vec![String::new(), "q\n[pipe]\nr".to_owned()]).unwrap().context, "");
+    assert_eq!(published_pair(&[String::new(), "q\n[pipe]\nr".to_owned()]).unwrap().context, "");
     // The rest is stripped before it is split, so an empty side takes the line's end along.
     for empty in ["q", "q\n[pipe]\n", "\n[pipe]\nr", "q\n[pipe]\n \n[pipe]\ns"] {
         assert_eq!(of(empty), Err(PairFault::EmptyResponse), "{empty:?}");
     }
-    assert_eq!(published_pair(Vec::new()), Err(PairFault::EmptyResponse));
+    assert_eq!(published_pair(&[]), Err(PairFault::EmptyResponse));
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn a_row_cannot_forge_a_mark() {
     let inverted = invert_one(&own("{{text}} {{q}} ||| {{a}}"), &Options::default()).unwrap();
     let forged = json!({"text": "p\n[pipe]\n", "q": "x\n[pipe]\ny", "a": "b", "copy_context": "no"});
     let fields = fields(forged.as_object().unwrap().clone(), false).unwrap();
-    let pair = inverted.pair(inverted.compile().unwrap().render(&fields, 0).unwrap()).unwrap();
+    let pair = inverted.pair(&inverted.compile().unwrap().render(&fields, 0).unwrap()).unwrap();
     assert_eq!((&*pair.instruction, &*pair.response), ("{{context}} x\n[pipe]\ny", "b"));
 }
 
@@ -379,7 +379,7 @@ proptest! {
         prop_assume!(original.len() == 2);
         let inverted = invert_one(&own(&jinja), &Options::default()).unwrap();
         let rendered = inverted.compile().unwrap().render(&fields(row.clone(), false).unwrap(), 7).unwrap();
-        match inverted.pair(rendered) {
+        match inverted.pair(&rendered) {
             Ok(pair) => {
                 prop_assert_eq!(&pair.context, &text);
                 let (instruction, response) = pair.filled();
