@@ -1,3 +1,5 @@
 //! The local engine of instil: language models on this machine's processor, in batches, exactly.
 //!
 //! Knows tensors and weights; never sockets, flags or what an example is.
+
+pub mod decoder;

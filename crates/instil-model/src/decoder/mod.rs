@@ -1,0 +1,5 @@
+//! One decoder for all families: its configuration, its weights and its forward pass.
+
+mod config;
+
+pub use config::{Activation, Bias, Config, Family, Norm, Residual, Rope, RopeScaling};
