@@ -133,6 +133,34 @@ pub(crate) struct What {
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u32>,
 
+    /// How many of the likeliest tokens are candidates; 0 means all [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) top_k: Option<u32>,
+
+    /// Candidates are at least this share of the likeliest one's probability [default: 0]
+    #[arg(long, value_name = "P")]
+    pub(crate) min_p: Option<f64>,
+
+    /// Divides the logits of tokens that prompt or completion hold already [default: 1]
+    #[arg(long, value_name = "X")]
+    pub(crate) repetition_penalty: Option<f64>,
+
+    /// Taken from the logits of tokens that the completion holds [default: 0]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub(crate) presence_penalty: Option<f64>,
+
+    /// The same, once for each time that it holds them [default: 0]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub(crate) frequency_penalty: Option<f64>,
+
+    /// A completion ends before this text; may be given again for others
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Option<Vec<String>>,
+
+    /// How a local model's weights lie in memory: auto, none, q8_0, q4_k [default: auto]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) quantize: Option<String>,
+
     /// Every random choice comes from it [default: 0]
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: Option<u64>,

@@ -33,6 +33,7 @@ pub(crate) fn what_over(step: &mut Generate, what: What) {
         temperature,
         top_p,
         max_tokens,
+        stop,
         seed,
         format,
         shard_rows
@@ -46,6 +47,12 @@ pub(crate) fn what_over(step: &mut Generate, what: What) {
         chunk_tokens,
         tokenizer,
         window,
+        top_k,
+        min_p,
+        repetition_penalty,
+        presence_penalty,
+        frequency_penalty,
+        quantize,
         limit,
         license
     );

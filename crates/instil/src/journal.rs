@@ -117,7 +117,7 @@ impl Journal {
             Constraint::Free => part(b""),
             Constraint::JsonSchema(schema) => part(schema.to_string().as_bytes()),
         }
-        part(&serde_json::to_vec(&request.sampling).expect("sampling is three numbers"));
+        part(&serde_json::to_vec(&request.sampling).expect("sampling is numbers and strings"));
         part(&request.seed.to_le_bytes());
         part(&sample.to_le_bytes());
         *hasher.finalize().as_bytes()

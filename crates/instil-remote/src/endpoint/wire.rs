@@ -40,6 +40,23 @@ impl Ask<'_> {
         body.insert("top_p".into(), self.sampling.top_p.into());
         let limit = if self.max_completion_tokens { "max_completion_tokens" } else { "max_tokens" };
         body.insert(limit.into(), self.sampling.max_tokens.into());
+        // What is left at its default is not sent: OpenAI's own API knows only some of these.
+        let default = Sampling::default();
+        let sampling = self.sampling;
+        let mut unless = |is_default: bool, key: &str, value: serde_json::Value| {
+            if !is_default {
+                body.insert(key.into(), value);
+            }
+        };
+        unless(sampling.top_k == default.top_k, "top_k", sampling.top_k.into());
+        unless(sampling.min_p == default.min_p, "min_p", sampling.min_p.into());
+        let (key, penalty) = ("repetition_penalty", sampling.repetition_penalty);
+        unless(penalty == default.repetition_penalty, key, penalty.into());
+        let (key, penalty) = ("presence_penalty", sampling.presence_penalty);
+        unless(penalty == default.presence_penalty, key, penalty.into());
+        let (key, penalty) = ("frequency_penalty", sampling.frequency_penalty);
+        unless(penalty == default.frequency_penalty, key, penalty.into());
+        unless(sampling.stop.is_empty(), "stop", sampling.stop.clone().into());
         if self.n > 1 {
             body.insert("n".into(), self.n.into());
         }

@@ -9,10 +9,12 @@ pub mod scripted;
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// How tokens are drawn.
+/// How tokens are drawn. What is left at its default is not written, so that journals and recipes say
+/// only what was chosen.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Sampling {
     /// 0 is greedy.
     pub temperature: f64,
@@ -20,13 +22,74 @@ pub struct Sampling {
     pub top_p: f64,
     /// The most tokens of one completion.
     pub max_tokens: u32,
+    /// How many of the likeliest tokens are candidates; 0 means all.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub top_k: u32,
+    /// Candidates are at least this share of the likeliest one's probability, in [0, 1].
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub min_p: f64,
+    /// Logits of tokens that stand in prompt or completion are divided by it (multiplied where negative).
+    #[serde(skip_serializing_if = "is_one")]
+    pub repetition_penalty: f64,
+    /// Taken from the logit of each token that the completion holds.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub presence_penalty: f64,
+    /// Taken from the logit of a token once for each time that the completion holds it.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub frequency_penalty: f64,
+    /// A completion ends before the first of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
 }
 
 impl Default for Sampling {
     /// What every published Bonito card recommends (spec/bonito.md 1.7).
     fn default() -> Self {
-        Self { temperature: 0.5, top_p: 0.95, max_tokens: 256 }
+        Self {
+            temperature: 0.5,
+            top_p: 0.95,
+            max_tokens: 256,
+            top_k: 0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            stop: Vec::new(),
+        }
     }
+}
+
+impl Sampling {
+    /// The settings, if each is in its range.
+    ///
+    /// # Errors
+    /// Names the first that isn't.
+    pub fn checked(self) -> Result<Self> {
+        let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(Error::usage(what)) };
+        must(self.temperature >= 0.0 && self.temperature.is_finite(), "temperature must be 0 or more")?;
+        must(self.top_p > 0.0 && self.top_p <= 1.0, "top_p must be above 0 and at most 1")?;
+        must(self.max_tokens > 0, "max_tokens must be at least 1")?;
+        must((0.0..=1.0).contains(&self.min_p), "min_p must be between 0 and 1")?;
+        let penalty = self.repetition_penalty;
+        must(penalty > 0.0 && penalty.is_finite(), "repetition_penalty must be above 0; 1 is none")?;
+        must(self.presence_penalty.is_finite(), "presence_penalty must be a number")?;
+        must(self.frequency_penalty.is_finite(), "frequency_penalty must be a number")?;
+        must(!self.stop.iter().any(String::is_empty), "a stop string must not be empty")?;
+        Ok(self)
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+fn is_nothing(number: &f64) -> bool {
+    *number == 0.0
+}
+
+fn is_one(number: &f64) -> bool {
+    *number == 1.0
 }
 
 /// One message of a chat prompt.

@@ -65,6 +65,27 @@ pub struct Generate {
     pub top_p: f64,
     /// The most tokens of one completion.
     pub max_tokens: u32,
+    /// How many of the likeliest tokens are candidates; 0 means all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u32>,
+    /// Candidates are at least this share of the likeliest one's probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_p: Option<f64>,
+    /// By what logits of tokens that were there already are divided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repetition_penalty: Option<f64>,
+    /// Taken from the logits of tokens that the completion holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence_penalty: Option<f64>,
+    /// The same, once for each time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_penalty: Option<f64>,
+    /// Strings before which a completion ends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// How the weights of a local model are stored in memory: `auto`, `none`, `q8_0` or `q4_k`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantize: Option<String>,
     /// Every random choice comes from it. 63 bits, as TOML's numbers go.
     pub seed: u64,
     /// The most documents read.
@@ -97,7 +118,7 @@ pub struct Generate {
 
 impl Default for Generate {
     fn default() -> Self {
-        let Sampling { temperature, top_p, max_tokens } = Sampling::default();
+        let Sampling { temperature, top_p, max_tokens, .. } = Sampling::default();
         Self {
             verb: Verb::Generate,
             input: Vec::new(),
@@ -121,6 +142,13 @@ impl Default for Generate {
             temperature,
             top_p,
             max_tokens,
+            top_k: None,
+            min_p: None,
+            repetition_penalty: None,
+            presence_penalty: None,
+            frequency_penalty: None,
+            stop: Vec::new(),
+            quantize: None,
             seed: 0,
             limit: None,
             format: "messages".to_owned(),
@@ -163,10 +191,18 @@ impl Generate {
     /// # Errors
     /// When a number is out of its range.
     pub fn sampling(&self) -> Result<Sampling> {
-        let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(Error::usage(what)) };
-        must(self.temperature >= 0.0 && self.temperature.is_finite(), "temperature must be 0 or more")?;
-        must(self.top_p > 0.0 && self.top_p <= 1.0, "top_p must be above 0 and at most 1")?;
-        must(self.max_tokens > 0, "max_tokens must be at least 1")?;
-        Ok(Sampling { temperature: self.temperature, top_p: self.top_p, max_tokens: self.max_tokens })
+        let default = Sampling::default();
+        Sampling {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            max_tokens: self.max_tokens,
+            top_k: self.top_k.unwrap_or(default.top_k),
+            min_p: self.min_p.unwrap_or(default.min_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(default.repetition_penalty),
+            presence_penalty: self.presence_penalty.unwrap_or(default.presence_penalty),
+            frequency_penalty: self.frequency_penalty.unwrap_or(default.frequency_penalty),
+            stop: self.stop.clone(),
+        }
+        .checked()
     }
 }

@@ -266,7 +266,7 @@ impl Card {
                 writeln!(out, "- Generator: `{}`", one_line(model))?;
                 writeln!(out, "- Prompt: `{}`", one_line(template))?;
                 if !is_rules {
-                    let Sampling { temperature, top_p, max_tokens } = facts.sampling;
+                    let Sampling { temperature, top_p, max_tokens, .. } = facts.sampling;
                     writeln!(
                         out,
                         "- Sampling: temperature {temperature}, top-p {top_p}, at most {max_tokens} tokens"
