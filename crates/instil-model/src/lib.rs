@@ -3,3 +3,4 @@
 //! Knows tensors and weights; never sockets, flags or what an example is.
 
 pub mod decoder;
+pub mod kernel;
