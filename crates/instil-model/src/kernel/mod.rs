@@ -26,6 +26,8 @@ pub mod rows;
 mod dense;
 mod quant;
 mod simd;
+#[cfg(test)]
+mod tests;
 
 /// How the weights of a matrix are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
