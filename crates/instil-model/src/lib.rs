@@ -4,3 +4,5 @@
 
 pub mod decoder;
 pub mod kernel;
+pub mod tokenizer;
+pub mod weights;
