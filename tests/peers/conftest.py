@@ -5,14 +5,14 @@ import os
 import platform
 import subprocess
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = ROOT / "docs" / "benchmarks" / "peers.log"
-PEERS = ["datasets", "pyarrow", "polars", "duckdb", "huggingface_hub", "jinja2", "pyyaml"]
+PEERS = ["datasets", "pyarrow", "polars", "duckdb", "huggingface_hub", "jinja2", "pyyaml", "transformers", "torch", "gguf", "sentencepiece"]
 
 findings = []
 began = time.monotonic()
@@ -47,7 +47,7 @@ def pytest_sessionfinish(session, exitstatus):
     version = subprocess.run([os.environ["INSTIL"], "--version"], capture_output=True, text=True, check=True)
     passed = session.testscollected - session.testsfailed
     lines = [
-        datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         f"  {version.stdout.strip()}, {platform.system()} {platform.machine()}, {os.cpu_count()} processors",
         f"  {', '.join(versions())}",
         *(f"  {finding}" for finding in findings),

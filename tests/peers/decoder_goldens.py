@@ -14,13 +14,14 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-import decoder_formats as formats
 import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoModelForCausalLM
+
+import decoder_formats as formats
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDENS = ROOT / "crates" / "instil-model" / "tests" / "goldens" / "decoder"
