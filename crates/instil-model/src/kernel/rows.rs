@@ -290,6 +290,8 @@ impl Work for LogSumExp<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> f64 {
         let top = max(self.0);
+        // Infinity less infinity is no number.
+        let top = if top.is_finite() { top } else { 0.0 };
         let mut acc = [0.0_f64; 16];
         let (whole, tail) = self.0.as_chunks::<16>();
         for x in whole {
@@ -313,4 +315,180 @@ impl Work for LogSumExp<'_> {
 pub fn log_sum_exp(row: &[f32]) -> f64 {
     // SAFETY: the instructions are this processor's.
     unsafe { Isa::detect().run(LogSumExp(row)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From -1 to 1, of no particular kind.
+    fn random(len: usize) -> Vec<f32> {
+        let mut state = 1_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state as f32 / (1_u32 << 31) as f32 - 1.0
+        };
+        (0..len).map(|_| next()).collect()
+    }
+
+    /// The largest error of `f` against `exact` in units in the last place of the result, over `from..to` in even steps.
+    fn worst(from: f32, to: f32, f: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64) -> f64 {
+        let mut worst = 0.0_f64;
+        for i in 0..200_000 {
+            let x = from + (to - from) * (i as f32 / 200_000.0);
+            let exact = exact(f64::from(x));
+            let unit = f64::from((exact as f32).abs().next_up()) - f64::from((exact as f32).abs());
+            worst = worst.max((f64::from(f(x)) - exact).abs() / unit);
+        }
+        worst
+    }
+
+    /// The error function by its series, with terms enough for |x| < 6.
+    fn erf_f64(x: f64) -> f64 {
+        let (mut term, mut total) = (x, x);
+        for n in 1..200 {
+            term *= -x * x / f64::from(n);
+            total += term / f64::from(2 * n + 1);
+        }
+        total * std::f64::consts::FRAC_2_SQRT_PI
+    }
+
+    #[test]
+    fn exponentials_are_within_two_units() {
+        assert!(worst(-87.3, 88.7, exp, f64::exp) < 1.5);
+        assert!(worst(-0.4, 0.4, exp, f64::exp) < 1.5);
+        // Below the normal numbers a unit is larger than the result's rounding, and there are two roundings.
+        assert!(worst(-103.0, -87.3, exp, f64::exp) <= 1.0);
+        assert_eq!([exp(0.0), exp(f32::NEG_INFINITY), exp(-200.0)], [1.0, 0.0, 0.0]);
+        assert_eq!([exp(f32::INFINITY), exp(89.0)], [f32::INFINITY; 2]);
+        assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn the_error_function_is_within_two_units() {
+        assert!(worst(-4.5, 4.5, erf, erf_f64) < 2.0);
+        assert!(worst(-0.01, 0.01, erf, erf_f64) < 2.0);
+        assert_eq!([erf(-f32::INFINITY), erf(0.0), erf(9.0)], [-1.0, 0.0, 1.0]);
+        assert!(erf(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn activations_are_those_of_f64() {
+        let x: Vec<f32> = random(1003).iter().map(|v| v * 12.0).collect();
+        let up = random(1003);
+        let mut out = vec![f32::NAN; 1003];
+        let close = |out: &[f32], exact: &dyn Fn(usize, f64) -> f64| {
+            for (i, (out, x)) in out.iter().zip(&x).enumerate() {
+                let exact = exact(i, f64::from(*x));
+                assert!(
+                    (f64::from(*out) - exact).abs() <= 3e-7 * exact.abs().max(x.abs().into()),
+                    "{out} for {exact}"
+                );
+            }
+        };
+        silu_mul(&x, &up, &mut out);
+        close(&out, &|i, x| x / (1.0 + (-x).exp()) * f64::from(up[i]));
+        gelu(&x, &mut out);
+        close(&out, &|_, x| {
+            if x.abs() > 6.0 { x.max(0.0) } else { 0.5 * x * (1.0 + erf_f64(x / 2.0_f64.sqrt())) }
+        });
+        gelu_tanh(&x, &mut out);
+        let inner = |x: f64| (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+        close(&out, &|_, x| 0.5 * x * (1.0 + inner(x).tanh()));
+        out.copy_from_slice(&up);
+        add_in_place(&mut out, &x);
+        close(&out, &|i, x| x + f64::from(up[i]));
+    }
+
+    #[test]
+    fn norms_are_those_of_f64() {
+        for width in [1, 5, 16, 100, 768] {
+            let x: Vec<f32> = random(3 * width).iter().map(|v| v * 3.0 + 1.0).collect();
+            let (weight, bias) = (random(width), random(2 * width)[width..].to_vec());
+            let (mut rms, mut layer) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+            rms_norm(&x, &weight, 1e-5, &mut rms);
+            layer_norm(&x, &weight, &bias, 1e-5, &mut layer);
+            for (r, row) in x.chunks(width).enumerate() {
+                let row: Vec<f64> = row.iter().map(|v| f64::from(*v)).collect();
+                let mean_of = |f: &dyn Fn(f64) -> f64| row.iter().map(|v| f(*v)).sum::<f64>() / width as f64;
+                let square = mean_of(&|v| v * v);
+                let mean = mean_of(&|v| v);
+                let variance = mean_of(&|v| (v - mean) * (v - mean));
+                for (c, v) in row.iter().enumerate() {
+                    let (weight, bias) = (f64::from(weight[c]), f64::from(bias[c]));
+                    let at = r * width + c;
+                    assert!(
+                        (f64::from(rms[at]) - v / (square + 1e-5).sqrt() * weight).abs() < 1e-6,
+                        "{width}"
+                    );
+                    let exact = (v - mean) / (variance + 1e-5).sqrt() * weight + bias;
+                    assert!((f64::from(layer[at]) - exact).abs() < 2e-6, "{width}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn softmax_and_its_logarithm_are_those_of_f64() {
+        for len in [1, 3, 16, 77, 32_000] {
+            let mut row: Vec<f32> = random(len).iter().map(|v| v * 20.0).collect();
+            if len > 3 {
+                row[1] = f32::NEG_INFINITY;
+            }
+            let exact = row.iter().map(|v| f64::from(*v).exp()).sum::<f64>();
+            assert!((log_sum_exp(&row) - exact.ln()).abs() < 1e-7 * exact.ln().abs().max(1.0), "{len}");
+            let before = row.clone();
+            softmax(&mut row);
+            for (p, x) in row.iter().zip(before) {
+                let exact = f64::from(x).exp() / exact;
+                // The difference to the largest, up to 40, is rounded to 2^-19.
+                assert!((f64::from(*p) - exact).abs() <= 4e-6 * exact, "{len}: {p} for {exact}");
+            }
+        }
+        assert_eq!(log_sum_exp(&[f32::NEG_INFINITY; 5]), f64::NEG_INFINITY);
+        assert_eq!(log_sum_exp(&[1.0, f32::INFINITY]), f64::INFINITY);
+        assert!(log_sum_exp(&[f32::NEG_INFINITY, f32::NAN]).is_nan());
+    }
+
+    #[test]
+    fn every_way_gives_the_same_bits() {
+        let (x, y, b) = (random(2_011), random(4_022)[2_011..].to_vec(), random(2_011));
+        let all: Vec<Vec<u32>> = Isa::available()
+            .into_iter()
+            .map(|isa| {
+                let mut given = Vec::new();
+                let mut out = vec![0.5; x.len()];
+                map(isa, &x, &y, &mut out, |x, y, out| exp(20.0 * x) + erf(3.0 * y) * out);
+                given.extend(&out);
+                for bias in [None, Some(&b[..])] {
+                    // SAFETY: this processor has what `available` says.
+                    unsafe { isa.run(Norm { x: &x, out: &mut out, weight: &y, bias, eps: 1e-6 }) };
+                    given.extend(&out);
+                }
+                // SAFETY: as above.
+                unsafe { isa.run(Softmax(&mut out)) };
+                given.extend(&out);
+                // SAFETY: as above.
+                given.push(unsafe { isa.run(LogSumExp(&x)) } as f32);
+                given.iter().map(|v| v.to_bits()).collect()
+            })
+            .collect();
+        assert!(all.iter().all(|one| *one == all[0]));
+    }
+
+    #[test]
+    fn long_inputs_have_the_bits_of_their_rows() {
+        let (x, w) = (random(300 * 768), random(768));
+        let (mut whole, mut row) = (vec![0.0; x.len()], vec![0.0; 768]);
+        rms_norm(&x, &w, 1e-6, &mut whole);
+        for (x, whole) in x.chunks(768).zip(whole.chunks(768)) {
+            rms_norm(x, &w, 1e-6, &mut row);
+            assert_eq!(row, whole);
+        }
+        gelu(&x, &mut whole);
+        for (x, whole) in x.chunks(768).zip(whole.chunks(768)) {
+            gelu(x, &mut row);
+            assert_eq!(row, whole);
+        }
+    }
 }
