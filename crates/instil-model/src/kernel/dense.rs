@@ -1,5 +1,9 @@
 //! Products with dense weights: f32, f16 and bf16, row-major as in their file.
 
+// Indices name registers: a row's, a column's.
+#![allow(clippy::needless_range_loop)]
+
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -13,11 +17,18 @@ const CHUNK: usize = 1024;
 /// Columns, which are rows of the weights, that are summed side by side.
 const COLUMNS: usize = 4;
 
+/// The same for one or two rows, where memory is waited for and more streams of it are faster.
+const WIDE: usize = 8;
+
 /// Values of `k` for which the rows of a slab and the columns pass before the next values' turn.
 const PIECE: usize = 2 * CHUNK;
 
 /// Rows of activations that stay in a level-2 cache while the columns pass: a piece of 96 is 768 KiB.
 const SLAB: usize = 96;
+
+/// From this many rows on they are copied to a stride of an odd number of cache lines: at a stride of a power of two, as `k`
+/// mostly is, rows displace each other from the caches.
+const COPY_FROM: usize = 8;
 
 /// A stored type of weights.
 trait Element {
@@ -92,6 +103,35 @@ pub(super) fn matmul(isa: Isa, dtype: Dtype, w: &[u8], x: &[f32], out: &mut [f32
 fn matmul_of<E: Element>(isa: Isa, w: &[u8], x: &[f32], out: &mut [f32], [m, n, k]: [usize; 3]) {
     assert!(w.len() == n * k * E::SIZE && x.len() == m * k && out.len() == m * n);
     let out = Out(out.as_mut_ptr());
+    if m < COPY_FROM {
+        return over_columns::<E>(isa, w, (x, k), out, [m, n, k]);
+    }
+    let lines = k.div_ceil(16) | 1;
+    // So many rows at a time bound the copy.
+    let groups = m.div_ceil(4 * SLAB);
+    // Taken and not borrowed: while this thread waits for others, rayon may let it begin another product.
+    let mut copy = COPY.take();
+    for group in 0..groups {
+        let rows = part(m, groups, group);
+        if copy.len() < rows.len() * lines {
+            copy.resize(rows.len() * lines, [0.0; 16]);
+        }
+        for (row, copy) in x[rows.start * k..rows.end * k].chunks_exact(k).zip(copy.chunks_exact_mut(lines)) {
+            copy.as_flattened_mut()[..k].copy_from_slice(row);
+        }
+        let out = Out(out.at(rows.start * n));
+        over_columns::<E>(isa, w, (copy.as_flattened(), lines * 16), out, [rows.len(), n, k]);
+    }
+    COPY.set(copy);
+}
+
+thread_local! {
+    /// Copies of the rows of a call, kept from call to call.
+    static COPY: Cell<Vec<[f32; 16]>> = const { Cell::new(Vec::new()) };
+}
+
+/// The product of rows at a stride of `x.1` values.
+fn over_columns<E: Element>(isa: Isa, w: &[u8], x: (&[f32], usize), out: Out, [m, n, k]: [usize; 3]) {
     let slabs = m.div_ceil(SLAB);
     // A range of columns for each slab of rows, one after the other.
     let columns = n.next_multiple_of(COLUMNS);
@@ -103,15 +143,16 @@ fn matmul_of<E: Element>(isa: Isa, w: &[u8], x: &[f32], out: &mut [f32], [m, n, 
             let end = range.end.min(first + columns);
             let rows = part(m, slabs, slab);
             let task = Task::<E> {
-                x: &x[rows.start * k..rows.end * k],
+                x: &x.0[rows.start * x.1..],
+                stride: x.1,
                 w,
                 out: Out(out.at(rows.start * n)),
                 shape: [rows.len(), n, k],
                 columns: at - first..(end - first).min(n),
                 of: PhantomData,
             };
-            // SAFETY: the slices have the lengths asserted above; the slab's rows of these columns are this task's alone;
-            // `isa` is this processor's.
+            // SAFETY: `matmul_of` checked the lengths; the slab's rows of these columns are this task's alone; `isa` is this
+            // processor's.
             unsafe { isa.run(task) };
             at = end;
         }
@@ -119,7 +160,7 @@ fn matmul_of<E: Element>(isa: Isa, w: &[u8], x: &[f32], out: &mut [f32], [m, n, 
 }
 
 /// The lanes of `M` rows times `N` columns over `len` values; `x` and `w` are the first row and column, and the strides, in
-/// bytes, lead to the next. `ahead` bytes behind each weight is what is fetched early.
+/// bytes, lead to the next.
 ///
 /// # Safety
 /// `M` rows and `N` columns of `len` values are readable, and the processor has the features.
@@ -128,7 +169,6 @@ unsafe fn lanes<S: Simd, E: Element, const M: usize, const N: usize>(
     (x, x_row): (*const u8, usize),
     (w, w_row): (*const u8, usize),
     len: usize,
-    ahead: usize,
 ) -> [[S::F; N]; M] {
     let (steps, tail) = (len / 16, len % 16);
     // SAFETY: passed on to the caller.
@@ -138,15 +178,12 @@ unsafe fn lanes<S: Simd, E: Element, const M: usize, const N: usize>(
             let mut wv = [S::zero(); N];
             for (j, wv) in wv.iter_mut().enumerate() {
                 let at = w.add(j * w_row + step * 16 * E::SIZE);
-                if M == 1 {
-                    S::prefetch(at.wrapping_add(ahead));
-                }
                 *wv = E::load::<S>(at);
             }
-            for (i, acc) in acc.iter_mut().enumerate() {
+            for i in 0..M {
                 let xv = S::load(x.add(i * x_row + step * 64).cast());
-                for (acc, wv) in acc.iter_mut().zip(wv) {
-                    *acc = S::fma(xv, wv, *acc);
+                for j in 0..N {
+                    acc[i][j] = S::fma(xv, wv[j], acc[i][j]);
                 }
             }
         }
@@ -160,23 +197,6 @@ unsafe fn lanes<S: Simd, E: Element, const M: usize, const N: usize>(
             }
         }
         acc
-    }
-}
-
-/// The lanes of up to four columns, added up.
-///
-/// # Safety
-/// The processor has the features.
-#[inline(always)]
-unsafe fn sums<S: Simd, const N: usize>(acc: [S::F; N]) -> [f32; N] {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        let mut four = [S::zero(); COLUMNS];
-        four[..N].copy_from_slice(&acc);
-        let four = S::sum4(four);
-        let mut out = [0.0; N];
-        out.copy_from_slice(&four[..N]);
-        out
     }
 }
 
@@ -216,6 +236,7 @@ pub(super) use with_rows;
 /// Some columns of a slab of rows.
 struct Task<'a, E> {
     x: &'a [f32],
+    stride: usize,
     w: &'a [u8],
     out: Out,
     shape: [usize; 3],
@@ -233,22 +254,49 @@ impl<E: Element> Work for Task<'_, E> {
         for start in (0..k).step_by(PIECE) {
             let mut j = self.columns.start;
             while j < self.columns.end {
-                let whole = j + COLUMNS <= self.columns.end;
+                let left = self.columns.end - j;
+                let width = if m <= 2 && left >= WIDE {
+                    WIDE
+                } else if left >= COLUMNS {
+                    COLUMNS
+                } else {
+                    1
+                };
                 for block in 0..blocks {
                     let rows = part(m, blocks, block);
+                    if blocks > 1 {
+                        // The next columns come while these are summed.
+                        let lines = (PIECE.min(k - start) * E::SIZE).div_ceil(64);
+                        for line in part(width * lines, blocks, block) {
+                            let row = (j + width + line / lines) * k + start;
+                            // SAFETY: only the features are asked for.
+                            unsafe {
+                                S::prefetch(self.w.as_ptr().wrapping_add(row * E::SIZE + line % lines * 64))
+                            };
+                        }
+                    }
                     // SAFETY: rows and columns from these on, as many as the block takes, are inside the shape.
                     unsafe {
-                        let x = self.x.as_ptr().add(rows.start * k);
+                        let x = (self.x.as_ptr().add(rows.start * self.stride), self.stride);
                         let w = self.w.as_ptr().add(j * k * E::SIZE);
                         let out = self.out.at(rows.start * n + j);
-                        with_rows!(rows.len(), M => if whole {
-                            S::call(Block::<E, M, COLUMNS> { x, w, out, n, k, start, of: PhantomData });
-                        } else {
-                            S::call(Block::<E, M, 1> { x, w, out, n, k, start, of: PhantomData });
-                        });
+                        match (width, rows.len()) {
+                            (WIDE, 1) => {
+                                S::call(Block::<E, 1, WIDE> { x, w, out, n, k, start, of: PhantomData })
+                            }
+                            (WIDE, _) => {
+                                S::call(Block::<E, 2, WIDE> { x, w, out, n, k, start, of: PhantomData })
+                            }
+                            (COLUMNS, rows) => with_rows!(rows, M => {
+                                S::call(Block::<E, M, COLUMNS> { x, w, out, n, k, start, of: PhantomData });
+                            }),
+                            (_, rows) => with_rows!(rows, M => {
+                                S::call(Block::<E, M, 1> { x, w, out, n, k, start, of: PhantomData });
+                            }),
+                        }
                     }
                 }
-                j += if whole { COLUMNS } else { 1 };
+                j += width;
             }
         }
     }
@@ -256,7 +304,8 @@ impl<E: Element> Work for Task<'_, E> {
 
 /// `M` rows times `N` columns over the piece that begins at `start`.
 struct Block<E, const M: usize, const N: usize> {
-    x: *const f32,
+    /// The first row, and values from one to the next.
+    x: (*const f32, usize),
     w: *const u8,
     out: *mut f32,
     n: usize,
@@ -275,16 +324,22 @@ impl<E: Element, const M: usize, const N: usize> Work for Block<E, M, N> {
             // SAFETY: the chunk is inside the rows, and the outputs are the caller's.
             unsafe {
                 let acc = lanes::<S, E, M, N>(
-                    (x.add(start).cast(), k * 4),
+                    (x.0.add(start).cast(), x.1 * 4),
                     (w.add(start * E::SIZE), k * E::SIZE),
                     CHUNK.min(k - start),
-                    COLUMNS * k * E::SIZE,
                 );
-                for (i, acc) in acc.into_iter().enumerate() {
-                    let chunk = sums::<S, N>(acc);
-                    for (j, chunk) in chunk.into_iter().enumerate() {
+                for i in 0..M {
+                    for j in (0..N).step_by(4) {
+                        let width = if N - j < 4 { N - j } else { 4 };
+                        let mut four = [acc[i][j]; 4];
+                        for c in 1..width {
+                            four[c] = acc[i][j + c];
+                        }
+                        let four = S::sum4(four);
                         let out = out.add(i * n + j);
-                        *out = if start == 0 { chunk } else { *out + chunk };
+                        for c in 0..width {
+                            *out.add(c) = if start == 0 { four[c] } else { *out.add(c) + four[c] };
+                        }
                     }
                 }
             }

@@ -5,6 +5,9 @@
 //! (512 a block); Q4_K two groups in the halves of a byte, group `g` low and `g + 4` high (256 a block); Q6_K its low four
 //! bits like that and then the high two bits, groups `4h + g` at bits `2g` of half `h` (256 + 128 a block).
 
+// Indices name registers: a row's, a tile's.
+#![allow(clippy::needless_range_loop)]
+
 use std::cell::Cell;
 use std::ops::Range;
 

@@ -142,7 +142,7 @@ pub(crate) trait Simd: Copy {
     unsafe fn dot(acc: Self::I, w: Self::B, x: i32) -> Self::I;
     /// The same for bytes that stand for `byte - 128`, of any size, and `x` from -127 to 127; see [`Simd::OFFSET`].
     unsafe fn dot_offset(acc: Self::I, w: Self::B, x: i32) -> Self::I;
-    /// Fetches the cache line, if that is possible here.
+    /// Fetches the cache line at any address, if that is possible here.
     unsafe fn prefetch(p: *const u8);
 }
 
