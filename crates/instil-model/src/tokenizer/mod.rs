@@ -1,6 +1,8 @@
 //! Text to tokens and back.
 
 mod detokenizer;
+mod gguf;
+mod sentencepiece;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,11 +14,14 @@ use serde_json::Value;
 
 pub use detokenizer::Detokenizer;
 use detokenizer::Pieces;
+use sentencepiece::SentencePiece;
 
 /// A model's tokenizer, with what it begins and ends sequences with.
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: Arc<tokenizers::Tokenizer>,
+    /// What encodes in place of `inner`.
+    merges: Option<Arc<SentencePiece>>,
     pieces: Arc<Pieces>,
     /// What the tokenizer puts before a text.
     head: Vec<u32>,
@@ -115,13 +120,14 @@ impl Tokenizer {
             add_bos: config.get("add_bos_token").and_then(Value::as_bool),
             add_eos: config.get("add_eos_token").and_then(Value::as_bool),
         };
-        Self::new(place, inner, specials, blake3::Hasher::new().update(&bytes).clone())
+        Self::new(place, inner, None, specials, blake3::Hasher::new().update(&bytes).clone())
     }
 
     /// Puts a tokenizer together; `hash` has been fed with what it was made of.
-    pub(crate) fn new(
+    fn new(
         place: &str,
         mut inner: tokenizers::Tokenizer,
+        merges: Option<SentencePiece>,
         specials: Specials,
         mut hash: blake3::Hasher,
     ) -> Result<Self> {
@@ -134,6 +140,7 @@ impl Tokenizer {
         let pieces = Arc::new(Pieces::of(&inner));
         let mut tokenizer = Self {
             inner: Arc::new(inner),
+            merges: merges.map(Arc::new),
             pieces,
             head: Vec::new(),
             tail: Vec::new(),
@@ -143,18 +150,22 @@ impl Tokenizer {
             pad: specials.pad,
             hash: String::new(),
         };
-        (tokenizer.head, tokenizer.tail) = tokenizer.surroundings()?;
+        if tokenizer.inner.get_post_processor().is_some() {
+            (tokenizer.head, tokenizer.tail) = tokenizer.surroundings()?;
+        }
         // transformers lets these flags replace what tokenizer.json's post-processor does.
         match (specials.add_bos, specials.bos) {
             (Some(true), Some(bos)) if tokenizer.head.first() != Some(&bos) => tokenizer.head.insert(0, bos),
             (Some(false), Some(bos)) if tokenizer.head.first() == Some(&bos) => {
-                drop(tokenizer.head.remove(0))
+                tokenizer.head.remove(0);
             }
             _ => {}
         }
         match (specials.add_eos, specials.end) {
             (Some(true), Some(end)) if tokenizer.tail.last() != Some(&end) => tokenizer.tail.push(end),
-            (Some(false), Some(end)) if tokenizer.tail.last() == Some(&end) => drop(tokenizer.tail.pop()),
+            (Some(false), Some(end)) if tokenizer.tail.last() == Some(&end) => {
+                tokenizer.tail.pop();
+            }
             _ => {}
         }
         for ids in [&tokenizer.head, &tokenizer.tail, &tokenizer.eos.iter().copied().collect()] {
@@ -181,6 +192,9 @@ impl Tokenizer {
     }
 
     fn plain(&self, text: &str) -> Result<Vec<u32>> {
+        if let Some(merges) = &self.merges {
+            return Ok(merges.encode(text));
+        }
         Ok(self.inner.encode_fast(text, false).map_err(failed)?.get_ids().to_vec())
     }
 

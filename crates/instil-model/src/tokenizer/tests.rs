@@ -1,6 +1,9 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::weights::gguf::Gguf;
 
 /// A real tokenizer that needn't be there: SentencePiece with bytes for what it lacks.
 fn tiny_stories() -> Option<Tokenizer> {
@@ -11,6 +14,8 @@ fn tiny_stories() -> Option<Tokenizer> {
     eprintln!("skipped: no {}", folder.display());
     None
 }
+
+static TINY_STORIES: LazyLock<Option<Tokenizer>> = LazyLock::new(tiny_stories);
 
 /// A tokenizer of this `decoder` and these tokens, in the order of their ids; those in `<>` of more than one letter
 /// that are no bytes are special.
@@ -75,11 +80,11 @@ proptest! {
 
     #[test]
     fn a_real_vocabulary_streams_and_reads_back(text in "[a-zA-Z ,.!?'\"]{0,60}", ids in prop::collection::vec(0u32..2100, 0..40)) {
-        let Some(tokenizer) = tiny_stories() else { return Ok(()) };
-        prop_assert_eq!(streamed(&tokenizer, &ids), tokenizer.decode(&ids).unwrap());
+        let Some(tokenizer) = &*TINY_STORIES else { return Ok(()) };
+        prop_assert_eq!(streamed(tokenizer, &ids), tokenizer.decode(&ids).unwrap());
         let ids = tokenizer.encode(&text, true).unwrap();
         prop_assert_eq!(tokenizer.decode(&ids).unwrap(), text.clone());
-        prop_assert_eq!(streamed(&tokenizer, &ids), text);
+        prop_assert_eq!(streamed(tokenizer, &ids), text);
     }
 }
 
@@ -158,4 +163,121 @@ fn a_folder_without_a_readable_tokenizer_is_told_so() {
     fs::write(folder.path().join("tokenizer.json"), "{").unwrap();
     let error = Tokenizer::of_folder(folder.path()).map(drop).unwrap_err();
     assert!(error.to_string().contains("tokenizer.json isn't understood"), "{error}");
+}
+
+#[derive(serde::Deserialize)]
+struct Golden {
+    text: String,
+    ids: Vec<u32>,
+    decoded: Option<String>,
+}
+
+fn goldens(path: &Path) -> Vec<Golden> {
+    let json: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    serde_json::from_value(json["texts"].clone()).unwrap()
+}
+
+fn decoder_goldens() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/decoder")
+}
+
+#[test]
+fn a_folders_tokens_are_the_references() {
+    let tokenizer = Tokenizer::of_folder(&decoder_goldens().join("llama")).unwrap();
+    let goldens = goldens(&decoder_goldens().join("tokenizer.json-goldens.json"));
+    assert!(goldens.len() > 5);
+    for Golden { text, ids, .. } in goldens {
+        assert_eq!(tokenizer.encode_prompt(&text).unwrap(), ids, "{text:?}");
+    }
+}
+
+#[test]
+fn a_gguf_vocabularys_tokens_and_texts_are_the_references() {
+    for name in ["spm", "gpt-2", "llama-bpe", "qwen2"] {
+        let path = decoder_goldens().join(format!("gguf/vocabulary-{name}"));
+        let gguf = path.with_added_extension("gguf");
+        let gguf = Gguf::parse(&fs::read(&gguf).unwrap(), &gguf).unwrap();
+        let tokenizer = Tokenizer::of_gguf(&gguf).unwrap();
+        let goldens = goldens(&path.with_added_extension("json"));
+        assert!(goldens.len() > 5);
+        for Golden { text, ids, decoded } in goldens {
+            assert_eq!(tokenizer.encode(&text, false).unwrap(), ids, "{name}: {text:?}");
+            let decoded = decoded.unwrap();
+            assert_eq!(tokenizer.decode(&ids).unwrap(), decoded, "{name}: {text:?}");
+            assert_eq!(streamed(&tokenizer, &ids), decoded, "{name}: {text:?}");
+        }
+    }
+}
+
+static VOCABULARIES: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
+    let path = |name| decoder_goldens().join(format!("gguf/vocabulary-{name}.gguf"));
+    let gguf = |path: std::path::PathBuf| Gguf::parse(&fs::read(&path).unwrap(), &path).unwrap();
+    let names = ["spm", "gpt-2", "llama-bpe", "qwen2"];
+    names.iter().map(|name| Tokenizer::of_gguf(&gguf(path(name))).unwrap()).collect()
+});
+
+proptest! {
+    #[test]
+    fn every_gguf_vocabulary_streams(
+        which in 0usize..4,
+        text in "\\PC{0,30}",
+        ids in prop::collection::vec(0u32..600, 0..30),
+    ) {
+        let tokenizer = &VOCABULARIES[which];
+        prop_assert_eq!(streamed(tokenizer, &ids), tokenizer.decode(&ids).unwrap());
+        let ids = tokenizer.encode(&text, false).unwrap();
+        prop_assert_eq!(streamed(tokenizer, &ids), tokenizer.decode(&ids).unwrap());
+    }
+}
+
+#[test]
+fn sentence_pieces_follow_the_scores() {
+    // `ab` scores higher than `bc`, and of two equal unions the left one wins.
+    let tokens = ["<unk>", "▁", "a", "b", "c", "ab", "bc", "aa", "<0x64>"].map(str::to_owned);
+    let scores = [0.0, -9.0, -9.0, -9.0, -9.0, -1.0, -2.0, -3.0, 0.0];
+    let pieces = SentencePiece::new(&tokens, &scores, &|id| id == 0, false);
+    assert_eq!(pieces.encode("abc"), [5, 4]);
+    assert_eq!(pieces.encode("aaa"), [7, 2]);
+    assert_eq!(pieces.encode("bca<unk>d"), [6, 2, 0, 8]);
+    assert_eq!(pieces.encode("e"), [0], "no token and no byte");
+    let leading = SentencePiece::new(&tokens, &scores, &|id| id == 0, true);
+    assert_eq!(leading.encode("a<unk>a"), [1, 2, 0, 1, 2]);
+    assert!(leading.encode("").is_empty());
+}
+
+#[test]
+fn unknown_kinds_of_gguf_tokenizers_are_refused_by_name() {
+    let refused = |texts: &[(&str, Value)]| {
+        let gguf = Gguf {
+            place: "a.gguf".into(),
+            metadata: texts
+                .iter()
+                .map(|(key, value)| {
+                    let value = match value {
+                        Value::String(text) => crate::weights::gguf::Value::Text(text.clone()),
+                        other => crate::weights::gguf::Value::Texts(
+                            other
+                                .as_array()
+                                .unwrap()
+                                .iter()
+                                .map(|text| text.as_str().unwrap().to_owned())
+                                .collect(),
+                        ),
+                    };
+                    (format!("tokenizer.ggml.{key}"), value)
+                })
+                .collect(),
+            tensors: Default::default(),
+        };
+        Tokenizer::of_gguf(&gguf).map(drop).unwrap_err().to_string()
+    };
+    let tokens = ("tokens", serde_json::json!(["a"]));
+    assert_eq!(refused(&[]), "a.gguf: there is no tokenizer (`tokenizer.ggml.model`)");
+    assert_eq!(
+        refused(&[("model", "bert".into()), tokens.clone()]),
+        "a.gguf: the tokenizer `bert` isn't known"
+    );
+    assert_eq!(refused(&[("model", "llama".into()), tokens.clone()]), "a.gguf: 1 tokens have 0 scores");
+    let error = refused(&[("model", "gpt2".into()), ("pre", "tekken".into()), tokens]);
+    assert!(error.starts_with("a.gguf: the tokenizer's pattern `tekken`"), "{error}");
 }

@@ -4,9 +4,12 @@
 //! quantised is widened, checked and quantised in bands of rows, and the pages it came from are given back, so
 //! that no f32 copy of a whole matrix ever exists.
 
+mod cache;
 mod convert;
+pub(crate) mod gguf;
 mod map;
 mod memory;
+pub(crate) mod names;
 mod packed;
 mod plan;
 mod safetensors;
@@ -25,9 +28,12 @@ pub use memory::available as available_memory;
 pub use plan::Quantize;
 
 use crate::decoder::Config;
-use crate::kernel::Matrix;
+use crate::kernel::{Dtype, Matrix};
 use crate::tokenizer::Tokenizer;
+use cache::Identity;
+use gguf::Gguf;
 use map::Map;
+use names::Architecture;
 use packed::{Kind, Packed, Packing};
 use plan::{Precision, Role};
 use tensor::{Order, Rows, Stored, Tensor};
@@ -50,9 +56,19 @@ pub struct Checkpoint {
     files: Vec<Map>,
     tensors: BTreeMap<String, Tensor>,
     packing: Option<Packing>,
+    source: Source,
     precision: Precision,
+    cache: Option<PathBuf>,
     notes: Vec<String>,
     bytes: usize,
+}
+
+/// Where the weights are.
+enum Source {
+    /// In the safetensors files of a folder.
+    Folder,
+    /// In a GGUF file, under llama.cpp's names and in its order.
+    Gguf(Box<Gguf>, Architecture),
 }
 
 /// A matrix that was found: where its rows are and in which order they are wanted.
@@ -79,12 +95,88 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::open`].
     pub fn open_with(path: &Path, options: &Options) -> Result<Self> {
-        let meta = fs::metadata(path)
-            .map_err(|error| Error::input(format!("{} can't be opened", path.display())).because(error))?;
-        if !meta.is_dir() {
-            return Err(Error::input(format!("{} is no folder of a model", path.display())));
+        let trouble = || Error::input(format!("{} can't be opened", path.display()));
+        let meta = fs::metadata(path).map_err(|error| trouble().because(error))?;
+        let single = if !meta.is_dir() {
+            Some(path.to_path_buf())
+        } else if path.join("config.json").exists() {
+            None
+        } else {
+            only_gguf(path)?
+        };
+        let Some(file) = single else {
+            let checkpoint = Self::open_folder(path, options)?;
+            return Ok(checkpoint.cached(options));
+        };
+        if !file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")) {
+            return Err(Error::input(format!("{} is neither a folder nor a .gguf file", file.display()))
+                .with_hint("name the model's folder, which holds config.json and the weights"));
         }
-        Self::open_folder(path, options)
+        Self::open_gguf(&file, options)
+    }
+
+    fn open_gguf(path: &Path, options: &Options) -> Result<Self> {
+        let map = Map::open(path)?;
+        let mut gguf = Gguf::read(&map)?;
+        let name = gguf.text("general.architecture").unwrap_or_default();
+        let architecture = Architecture::named(name).ok_or_else(|| {
+            let known = Architecture::ALL.map(|(known, _)| known).join(", ");
+            Error::input(format!("{}: the architecture `{name}` isn't known", path.display()))
+                .with_hint(format!("of GGUF files {known} are read"))
+        })?;
+        let config = if architecture == Architecture::Own {
+            let text = gguf.text(&cache::file_key("config.json")).unwrap_or_default();
+            let json: Value = serde_json::from_str(text).map_err(|error| {
+                Error::input(format!("{}: its config.json isn't understood", path.display())).because(error)
+            })?;
+            Config::from_hugging_face(&json)?
+        } else {
+            let factors = gguf.tensors.get("rope_freqs.weight").map(|tensor| {
+                let mut factors = vec![0.0; tensor.shape.iter().product::<usize>().min(tensor.range.len())];
+                tensor::widen(&tensor.stored, &map[tensor.range.clone()], &mut factors);
+                factors
+            });
+            Config::from_gguf(&gguf, architecture, factors.as_deref())?
+        };
+        let tensors = std::mem::take(&mut gguf.tensors).into_iter();
+        let mut checkpoint = Self {
+            path: path.to_path_buf(),
+            config,
+            files: vec![map],
+            tensors: tensors
+                .filter_map(|(name, tensor)| Some((names::hugging_face_name(architecture, &name)?, tensor)))
+                .collect(),
+            packing: None,
+            source: Source::Gguf(Box::new(gguf), architecture),
+            precision: Precision::Stored,
+            cache: options.cache.clone(),
+            notes: Vec::new(),
+            bytes: 0,
+        };
+        checkpoint.settle(options);
+        Ok(checkpoint)
+    }
+
+    /// The quantised copy of this checkpoint, made if there is none; without a cache, or where it fails, itself.
+    fn cached(mut self, options: &Options) -> Self {
+        let Some(folder) = &options.cache else { return self };
+        if self.precision == Precision::Stored {
+            return self;
+        }
+        let copy = cache::copy(&self, folder).and_then(|path| {
+            Self::open_gguf(&path, &Options { quantize: Quantize::None, ..options.clone() })
+        });
+        match copy {
+            Ok(mut copy) => {
+                copy.notes = self.notes;
+                copy.precision = self.precision;
+                copy
+            }
+            Err(error) => {
+                self.notes.push(format!("the quantised weights aren't kept for the next time: {error}"));
+                self
+            }
+        }
     }
 
     fn open_folder(folder: &Path, options: &Options) -> Result<Self> {
@@ -105,7 +197,9 @@ impl Checkpoint {
             files: contents.files,
             tensors: contents.tensors,
             packing,
+            source: Source::Folder,
             precision: Precision::Stored,
+            cache: options.cache.clone(),
             notes: Vec::new(),
             bytes: 0,
         };
@@ -124,6 +218,7 @@ impl Checkpoint {
             Quantize::Auto => self.largest_that_fits(options.available),
         };
         self.bytes = self.bytes_at(self.precision);
+        self.remark();
     }
 
     /// The most exact precision that leaves a third of the memory to everything else.
@@ -164,20 +259,60 @@ impl Checkpoint {
         })
     }
 
+    /// Every matrix that could be asked for: its name, how it is stored, whether in packed integers, and `[n, k]`.
+    fn matrices(&self) -> Vec<(String, Stored, bool, usize, usize)> {
+        let plain =
+            self.tensors.iter().filter_map(|(name, tensor)| match (&tensor.stored, &tensor.shape[..]) {
+                (Stored::I32 | Stored::Other(_), _) => None,
+                // The scales of packed layers lie beside what they belong to.
+                _ if self.packing.is_some() && name.ends_with(".scales") => None,
+                (stored, &[n, k]) => Some((name.clone(), stored.clone(), false, n, k)),
+                _ => None,
+            });
+        let packed = self.packed_layers().map(|(name, n, k)| (name, Stored::I32, true, n, k));
+        plain.chain(packed).collect()
+    }
+
+    /// In which type a matrix is held.
+    fn target(&self, precision: Precision, name: &str, stored: &Stored, packed: bool, k: usize) -> Dtype {
+        let role = Role::of(name, self.config.layers, self.config.tied);
+        plan::target(stored, packed, precision, role, k)
+    }
+
     /// Bytes of all weights, were they held so.
     fn bytes_at(&self, precision: Precision) -> usize {
-        let held = |name: &str, stored: &Stored, packed: bool, n: usize, k: usize| {
-            let role = Role::of(name, self.config.layers, self.config.tied);
-            n.saturating_mul(plan::row_bytes(plan::target(stored, packed, precision, role, k), k))
-        };
-        let plain = self.tensors.iter().map(|(name, tensor)| match (&tensor.stored, &tensor.shape[..]) {
+        let matrices = self.matrices().into_iter().map(|(name, stored, packed, n, k)| {
+            n.saturating_mul(plan::row_bytes(self.target(precision, &name, &stored, packed, k), k))
+        });
+        let vectors = self.tensors.values().map(|tensor| match (&tensor.stored, &tensor.shape[..]) {
             (Stored::I32 | Stored::Other(_), _) => 0,
-            (stored, &[n, k]) => held(name, stored, false, n, k),
             (_, &[len]) => len.saturating_mul(size_of::<f32>()),
             _ => 0,
         });
-        let packed = self.packed_layers().map(|(name, n, k)| held(&name, &Stored::I32, true, n, k));
-        plain.chain(packed).fold(0, usize::saturating_add)
+        matrices.chain(vectors).fold(0, usize::saturating_add)
+    }
+
+    /// Says of which matrices the type isn't the one that was asked for or stored.
+    fn remark(&mut self) {
+        let mut remarks: BTreeMap<String, usize> = BTreeMap::new();
+        for (name, stored, packed, _, k) in self.matrices() {
+            let held = self.target(self.precision, &name, &stored, packed, k);
+            // Blocks of all types divide 256.
+            let wanted = self.target(self.precision, &name, &stored, packed, 256);
+            let remark = match &stored {
+                _ if held != wanted => format!("held in {held}: their rows of {k} don't fill other blocks"),
+                Stored::Blocks(blocks) if held == Dtype::Q8_0 && plan::ggml(held) != *blocks => {
+                    format!(
+                        "held in q8_0: they are stored as {}, which isn't multiplied as it is",
+                        stored.name()
+                    )
+                }
+                _ => continue,
+            };
+            *remarks.entry(remark).or_default() += 1;
+        }
+        self.notes
+            .extend(remarks.into_iter().map(|(remark, count)| format!("{count} matrices are {remark}")));
     }
 
     /// The decoder's configuration.
@@ -190,7 +325,75 @@ impl Checkpoint {
     /// # Errors
     /// When it is missing, broken or of a kind that isn't known.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        Tokenizer::of_folder(&self.path)
+        match &self.source {
+            Source::Gguf(gguf, architecture) if *architecture != Architecture::Own => {
+                Tokenizer::of_gguf(gguf)
+            }
+            _ => Tokenizer::of_files(&self.path.display().to_string(), &|name| self.file(name)),
+        }
+    }
+
+    /// One of the small files beside the weights, such as `generation_config.json`; none where there is no such file.
+    /// Of a GGUF file, `chat_template.jinja` is what its metadata hold.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let Source::Gguf(gguf, architecture) = &self.source else {
+            let path = self.path.join(name);
+            return match fs::read(&path) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(Error::input(format!("{} can't be read", path.display())).because(error)),
+            };
+        };
+        let text = match (architecture, name) {
+            (Architecture::Own, name) => gguf.text(&cache::file_key(name)),
+            (_, "chat_template.jinja") => gguf.text("tokenizer.chat_template"),
+            _ => None,
+        };
+        Ok(text.map(|text| text.as_bytes().to_vec()))
+    }
+
+    /// 64 hexadecimal digits that depend on the weights, the configuration and how they are held. All files are read
+    /// for it once, as a sample of them could miss what a fine-tuning changed; with a cache, what was found is
+    /// kept as long as the files' paths, sizes, times and numbers stay the same.
+    ///
+    /// # Errors
+    /// When a file can't be looked at any more.
+    pub fn fingerprint(&self) -> Result<String> {
+        let content = match &self.source {
+            Source::Gguf(gguf, Architecture::Own) => match gguf.text(cache::SOURCE) {
+                Some(content) => content.to_owned(),
+                None => self.content()?,
+            },
+            _ => self.content()?,
+        };
+        Ok(cache::key(&[content.as_bytes(), self.precision.name().as_bytes()]))
+    }
+
+    /// A hash of the weights' files and the configuration.
+    fn content(&self) -> Result<String> {
+        let paths: Vec<&Path> = self.files.iter().map(Map::path).collect();
+        let identity = Identity::of(&paths)?;
+        if let Some(known) = self.cache.as_deref().and_then(|cache| identity.known(cache)) {
+            return Ok(self.with_config(&known));
+        }
+        let mut hash = blake3::Hasher::new();
+        for file in &self.files {
+            hash.update(&(file.len() as u64).to_le_bytes());
+            cache::hash_all(file, &mut hash);
+        }
+        let weights = hash.finalize().to_hex().to_string();
+        if let Some(cache) = &self.cache {
+            identity.remember(cache, &weights);
+        }
+        Ok(self.with_config(&weights))
+    }
+
+    fn with_config(&self, weights: &str) -> String {
+        let config = self.file("config.json").ok().flatten().unwrap_or_default();
+        cache::key(&[weights.as_bytes(), &config])
     }
 
     /// What the user should know about how the weights are held: sentences.
@@ -244,9 +447,11 @@ impl Checkpoint {
         if tensor.stored.row_bytes(len).is_none() || tensor.stored == Stored::I32 {
             return Err(self.unread(name, &tensor.stored));
         }
-        let mut numbers = vec![0.0; len];
+        let mut stored = vec![0.0; len];
         let file = &self.files[tensor.file];
-        tensor::widen(&tensor.stored, &file[tensor.range.clone()], &mut numbers);
+        tensor::widen(&tensor.stored, &file[tensor.range.clone()], &mut stored);
+        let order = self.order(name, len);
+        let numbers: Vec<f32> = (0..len).map(|index| stored[order.at(index)]).collect();
         match numbers.iter().position(|number| !number.is_finite()) {
             Some(index) => Err(self.not_finite(name, &[index], numbers[index])),
             None => Ok(numbers),
@@ -271,17 +476,29 @@ impl Checkpoint {
             .collect()
     }
 
-    /// The name under which a tensor is stored: of tied ones, files keep whichever of the two names they like.
+    /// In which order a tensor's rows lie.
+    fn order(&self, name: &str, rows: usize) -> Order {
+        match &self.source {
+            Source::Folder => Order::All,
+            Source::Gguf(_, architecture) => names::order(*architecture, name, &self.config, rows),
+        }
+    }
+
+    /// The name under which a tensor is stored: of tied ones, files keep whichever name they like.
     fn stored_name<'n>(&self, name: &'n str) -> &'n str {
-        const TIED: [[&str; 2]; 3] = [
+        // transformers 5 calls GPT-NeoX's head as every other's.
+        const SAME: [[&str; 2]; 1] = [["embed_out.weight", "lm_head.weight"]];
+        const TIED: [[&str; 2]; 4] = [
             ["model.embed_tokens.weight", "lm_head.weight"],
             ["gpt_neox.embed_in.weight", "embed_out.weight"],
+            ["gpt_neox.embed_in.weight", "lm_head.weight"],
             ["transformer.wte.weight", "lm_head.weight"],
         ];
-        if !self.config.tied || self.tensors.contains_key(name) {
+        if self.tensors.contains_key(name) {
             return name;
         }
-        let twins = TIED.iter().flat_map(|[one, other]| [(*one, *other), (*other, *one)]);
+        let tied = TIED.iter().filter(|_| self.config.tied);
+        let twins = SAME.iter().chain(tied).flat_map(|[one, other]| [(*one, *other), (*other, *one)]);
         let mut twins = twins.filter(|(one, other)| *one == name && self.tensors.contains_key(*other));
         twins.next().map_or(name, |(_, other)| other)
     }
@@ -305,7 +522,7 @@ impl Checkpoint {
             file,
             ranges: vec![tensor.range.clone()],
             rows: Rows::Plain { stored: &tensor.stored, bytes: &file[tensor.range.clone()], k },
-            order: Order::All,
+            order: self.order(name, n),
         })
     }
 
@@ -383,21 +600,19 @@ impl Checkpoint {
     }
 
     fn load(&self, name: &str, found: Found<'_>, n: usize, k: usize) -> Result<Matrix> {
-        let role = Role::of(name, self.config.layers, self.config.tied);
         let (stored, packed) = match &found.rows {
             Rows::Plain { stored, .. } => (*stored, false),
             Rows::Packed(_) => (&Stored::I32, true),
         };
-        let dtype = plan::target(stored, packed, self.precision, role, k);
-        let matrix = convert::matrix(&found, n, k, dtype).map_err(|trouble| match trouble {
+        let dtype = self.target(self.precision, name, stored, packed, k);
+        convert::matrix(&found, n, k, dtype).map_err(|trouble| match trouble {
             convert::Trouble::NotFinite { row, column, number } => {
                 self.not_finite(name, &[found.order.at(row), column], number)
             }
             convert::Trouble::Failed(error) => {
                 self.trouble(format_args!("tensor `{name}` can't be loaded")).because(error)
             }
-        })?;
-        Ok(matrix)
+        })
     }
 
     fn trouble(&self, what: std::fmt::Arguments<'_>) -> Error {
@@ -409,27 +624,39 @@ impl Checkpoint {
         self.tensors.get(name).map_or(&self.path, |tensor| self.files[tensor.file].path())
     }
 
+    /// A tensor's name as its file has it.
+    fn shown(&self, name: &str) -> String {
+        match &self.source {
+            Source::Folder => name.to_owned(),
+            Source::Gguf(_, architecture) => {
+                names::gguf_name(*architecture, name).unwrap_or_else(|| name.to_owned())
+            }
+        }
+    }
+
     fn missing(&self, name: &str) -> Error {
         let place = map::named(&self.files, &self.path);
-        let error = Error::input(format!("{}: tensor `{name}` is missing", place.display()));
+        let error = Error::input(format!("{}: tensor `{}` is missing", place.display(), self.shown(name)));
         match nearest(name, self.tensors.keys().map(String::as_str)) {
-            Some(near) => error.with_hint(format!("the nearest name there is `{near}`")),
+            Some(near) => error.with_hint(format!("the nearest name there is `{}`", self.shown(near))),
             None => error.with_hint("config.json may belong to another model than the weights"),
         }
     }
 
     fn wrong_shape(&self, name: &str, found: &[usize], wanted: &[usize]) -> Error {
         Error::input(format!(
-            "{}: tensor `{name}` has the shape {found:?}; loading it needs {wanted:?} by the configuration",
-            self.file_of(name).display()
+            "{}: tensor `{}` has the shape {found:?}; loading it needs {wanted:?} by the configuration",
+            self.file_of(name).display(),
+            self.shown(name)
         ))
         .with_hint("config.json may belong to another model than the weights")
     }
 
     fn unread(&self, name: &str, stored: &Stored) -> Error {
         Error::input(format!(
-            "{}: tensor `{name}` is stored as {}, which isn't read",
+            "{}: tensor `{}` is stored as {}, which isn't read",
             self.file_of(name).display(),
+            self.shown(name),
             stored.name()
         ))
         .with_hint("safetensors are read as F32, F16 and BF16; GGUF also in blocks from Q4_0 to Q8_0 and Q2_K to Q6_K")
@@ -438,6 +665,23 @@ impl Checkpoint {
     fn not_finite(&self, name: &str, index: &[usize], number: f32) -> Error {
         Error::input(format!("{}: tensor `{name}` holds {number} at {index:?}", self.file_of(name).display()))
             .with_hint("the weights are broken: a training that diverged, or a damaged download")
+    }
+}
+
+/// The one GGUF file of a folder; none where there is none.
+fn only_gguf(folder: &Path) -> Result<Option<PathBuf>> {
+    let trouble = || Error::input(format!("{} can't be read", folder.display()));
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| trouble().because(error))? {
+        let path = entry.map_err(|error| trouble().because(error))?.path();
+        if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")) {
+            found.push(path);
+        }
+    }
+    match found.len() {
+        0 | 1 => Ok(found.pop()),
+        count => Err(Error::input(format!("{} holds {count} GGUF files", folder.display()))
+            .with_hint("name the one that is meant")),
     }
 }
 
