@@ -28,6 +28,9 @@ impl Config {
         let hidden = keys.count("embedding_length")?;
         let heads = keys.count("attention.head_count")?;
         let layers = keys.count("block_count")?;
+        if layers > gguf.tensors.len() {
+            return Err(keys.trouble(format!("{layers} layers have {} tensors", gguf.tensors.len())));
+        }
         let head_dim = keys.count_or("attention.key_length", hidden / heads.max(1))?;
         let values = keys.count_or("attention.value_length", head_dim)?;
         if values != head_dim {

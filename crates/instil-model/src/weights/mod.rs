@@ -99,7 +99,7 @@ impl Checkpoint {
         let meta = fs::metadata(path).map_err(|error| trouble().because(error))?;
         let single = if !meta.is_dir() {
             Some(path.to_path_buf())
-        } else if path.join("config.json").exists() {
+        } else if path.join("config.json").is_file() && safetensors::any(path) {
             None
         } else {
             only_gguf(path)?
@@ -132,8 +132,11 @@ impl Checkpoint {
             Config::from_hugging_face(&json)?
         } else {
             let factors = gguf.tensors.get("rope_freqs.weight").map(|tensor| {
-                let mut factors = vec![0.0; tensor.shape.iter().product::<usize>().min(tensor.range.len())];
-                tensor::widen(&tensor.stored, &map[tensor.range.clone()], &mut factors);
+                let mut factors = vec![0.0; tensor.range.len() / size_of::<f32>()];
+                match tensor.stored {
+                    Stored::F32 => tensor::widen(&Stored::F32, &map[tensor.range.clone()], &mut factors),
+                    _ => factors.clear(),
+                }
                 factors
             });
             Config::from_gguf(&gguf, architecture, factors.as_deref())?
@@ -255,7 +258,7 @@ impl Checkpoint {
                 Kind::AwqGemm => (columns.checked_mul(8)?, rows),
                 Kind::Gptq { .. } => (columns, rows.checked_mul(8)?),
             };
-            Some((format!("{stem}.weight"), n, k))
+            (n > 0 && k > 0).then(|| (format!("{stem}.weight"), n, k))
         })
     }
 
@@ -266,7 +269,7 @@ impl Checkpoint {
                 (Stored::I32 | Stored::Other(_), _) => None,
                 // The scales of packed layers lie beside what they belong to.
                 _ if self.packing.is_some() && name.ends_with(".scales") => None,
-                (stored, &[n, k]) => Some((name.clone(), stored.clone(), false, n, k)),
+                (stored, &[n, k]) if n > 0 && k > 0 => Some((name.clone(), stored.clone(), false, n, k)),
                 _ => None,
             });
         let packed = self.packed_layers().map(|(name, n, k)| (name, Stored::I32, true, n, k));
@@ -406,6 +409,11 @@ impl Checkpoint {
         self.bytes
     }
 
+    /// The names and shapes of the tensors that lie plainly in the files, in Hugging Face's words.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()))
+    }
+
     /// Whether a tensor is there, stored plainly or packed.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(self.stored_name(name)) || self.packed_stem(name).is_some()
@@ -506,6 +514,9 @@ impl Checkpoint {
     /// Finds a matrix and checks its shape.
     fn find(&self, name: &str, n: usize, k: usize) -> Result<Found<'_>> {
         let name = self.stored_name(name);
+        if n == 0 || k == 0 {
+            return Err(self.trouble(format_args!("tensor `{name}` [{n}, {k}] is empty")));
+        }
         if let Some(stem) = self.packed_stem(name) {
             return self.find_packed(name, stem, n, k);
         }

@@ -22,6 +22,13 @@ pub(super) struct Contents {
     pub(super) tensors: BTreeMap<String, Tensor>,
 }
 
+/// Whether a folder has safetensors files, or an index of them.
+pub(super) fn any(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let file = |path: PathBuf| path.extension().is_some_and(|ending| ending == "safetensors");
+    folder.join(INDEX).is_file() || entries.map(|entry| entry.path()).any(file)
+}
+
 /// Opens the safetensors files of a folder.
 ///
 /// # Errors

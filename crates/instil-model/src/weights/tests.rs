@@ -289,10 +289,13 @@ fn parts_of_a_matrix_are_its_rows() {
     let all = rows(&checkpoint.matrix(name, 64, 64).unwrap());
     let part = checkpoint.matrix_rows(name, 64, 64, &[60..62, 3..4]).unwrap();
     assert_eq!(rows(&part), [&all[60 * 64..62 * 64], &all[3 * 64..4 * 64]].concat());
-    let error = checkpoint.matrix_rows(name, 64, 64, &[63..65]).unwrap_err();
+    let error = checkpoint.matrix_rows(name, 64, 64, &[0..1, 63..65]).unwrap_err();
     assert!(error.to_string().ends_with("has no row 64 of 64"), "{error}");
     let vector = checkpoint.vector("model.norm.weight", 64).unwrap();
-    assert_eq!(checkpoint.vector_rows("model.norm.weight", 64, &[5..7]).unwrap(), vector[5..7]);
+    assert_eq!(
+        checkpoint.vector_rows("model.norm.weight", 64, &[5..7, 1..2]).unwrap(),
+        [vector[5], vector[6], vector[1]]
+    );
 }
 
 #[test]
@@ -566,6 +569,45 @@ fn every_cut_of_a_gguf_file_is_an_error() {
     let cuts = (0..2000).chain((2000..bytes.len()).step_by(997)).chain([bytes.len() - 33]);
     for cut in cuts {
         assert!(Gguf::parse(&bytes[..cut], &path).is_err(), "cut to {cut} of {}", bytes.len());
+    }
+}
+
+#[test]
+fn empty_tensors_are_no_matrices() {
+    let mut made = Made::new(64);
+    made.put("nothing", &[1 << 40, 0]);
+    made.put("none", &[0, 64]);
+    let cache = tempfile::tempdir().unwrap();
+    let checkpoint = made.open(Quantize::Q8_0);
+    let error = checkpoint.matrix("nothing", 1 << 40, 0).unwrap_err().to_string();
+    assert!(error.ends_with("tensor `nothing` [1099511627776, 0] is empty"), "{error}");
+    let options =
+        Options { quantize: Quantize::Q8_0, cache: Some(cache.path().into()), ..Options::default() };
+    let copy = Checkpoint::open_with(made.folder.path(), &options).unwrap();
+    assert!(matches!(copy.source, Source::Gguf(..)), "{:?}", copy.notes());
+    assert!(!copy.has("nothing") && copy.has("lm_head.weight"));
+}
+
+#[test]
+fn a_folder_may_hold_a_gguf_file_beside_its_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(goldens().join("gguf/llama-f32/model.gguf"), folder.path().join("model.gguf")).unwrap();
+    fs::write(folder.path().join("config.json"), "{}").unwrap();
+    assert!(Checkpoint::open_with(folder.path(), &stored()).unwrap().has("lm_head.weight"));
+}
+
+#[test]
+fn more_layers_than_tensors_are_refused_before_they_are_counted_out() {
+    let bytes = fs::read(goldens().join("gguf/llama-f32/model.gguf")).unwrap();
+    let mut gguf = Gguf::parse(&bytes, Path::new("a.gguf")).unwrap();
+    gguf.metadata.insert("llama.block_count".into(), gguf::Value::Whole(i128::from(u32::MAX)));
+    let error = Config::from_gguf(&gguf, Architecture::Llama, None).unwrap_err().to_string();
+    assert!(error.contains("a.gguf: 4294967295 layers have"), "{error}");
+    gguf.metadata.insert("llama.block_count".into(), gguf::Value::Whole(1));
+    let pairs = Config::from_gguf(&gguf, Architecture::Llama, None).unwrap().rope.dim / 2;
+    for (factors, known) in [(vec![1.0; pairs], true), (vec![1.5; pairs], false), (vec![2.0], false)] {
+        let read = Config::from_gguf(&gguf, Architecture::Llama, Some(&factors));
+        assert_eq!(read.is_ok(), known, "{factors:?}");
     }
 }
 
