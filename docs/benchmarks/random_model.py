@@ -4,9 +4,9 @@
     target/peers-venv/bin/python docs/benchmarks/random_model.py FOLDER [--shape 125m|mistral-7b] [--dtype f32|bf16]
     target/peers-venv/bin/python docs/benchmarks/random_model.py FOLDER --prompts PROMPTS.json [--count 256]
 
-The same seed gives the same weights in f32 and in bf16. One tensor is in memory at a time, and a shard is written as
-it is drawn: mistral-7b in bf16 takes 14.5 GB of disk and half a gigabyte of memory. The second form reads FOLDER's
-tokenizer. The Python is the one that tests/peers/run makes.
+The same seed gives the same weights in f32 and in bf16. They are written as they are drawn, a few million at a time:
+mistral-7b in bf16 takes 14.5 GB of disk and 0.1 GB of memory. The second form reads FOLDER's tokenizer. The Python is
+the one that tests/peers/run makes.
 """
 
 import argparse
@@ -56,6 +56,7 @@ SHAPES = {
     },
 }
 SHARD = 2 << 30
+CHUNK = 1 << 22
 TYPES = {"f32": ("F32", 4, "float32"), "bf16": ("BF16", 2, "bfloat16")}
 
 
@@ -78,9 +79,15 @@ def shapes(config):
 
 
 def drawn(random, shape):
-    """A norm near ones, or a matrix that keeps the size of what it is given."""
-    values = random.standard_normal(shape, dtype=np.float32)
-    return 1 + 0.1 * values if len(shape) == 1 else np.multiply(values, np.float32(shape[1] ** -0.5), out=values)
+    """A norm near ones, or a matrix that keeps the size of what it is given; a few million values at a time."""
+    size = prod(shape)
+    for begin in range(0, size, CHUNK):
+        values = random.standard_normal(min(CHUNK, size - begin), dtype=np.float32)
+        if len(shape) == 1:
+            values = 1 + np.float32(0.1) * values
+        else:
+            values *= np.float32(shape[1] ** -0.5)
+        yield values
 
 
 def as_bytes(values, dtype):
@@ -111,10 +118,14 @@ def write_weights(folder, config, dtype):
             header[tensor] = {"dtype": kind, "shape": list(shape), "data_offsets": [begin, end]}
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
-        with (folder / name).open("wb") as file:
+        partial = folder / f"{name}.partial"
+        with partial.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             for _, shape in tensors:
-                file.write(as_bytes(drawn(random, shape), dtype))
+                for values in drawn(random, shape):
+                    file.write(as_bytes(values, dtype))
+        # A run that was killed leaves no half of a file under the name.
+        partial.rename(folder / name)
         total += end
     if len(shards) > 1:
         said = {"metadata": {"total_size": total}, "weight_map": index}
@@ -153,7 +164,12 @@ def write_model(folder, shape, dtype):
         sys.exit(f"{folder}: {need / 1e9:.1f} GB are to be written, {free / 1e9:.1f} GB are free")
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     tokenizer().save(str(folder / "tokenizer.json"), pretty=False)
-    fields = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    fields = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(fields, indent=1), encoding="utf-8")
     write_weights(folder, config, dtype)
 
