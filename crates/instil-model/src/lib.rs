@@ -1,8 +1,11 @@
 //! The local engine of instil: language models on this machine's processor, in batches, exactly.
 //!
-//! Knows tensors and weights; never sockets, flags or what an example is.
+//! Knows tensors and weights; never sockets, flags or what an example is. Read it in this order:
+//! [`weights`] (files), [`decoder`] (the forward pass), [`engine`] (batches, sampling, scores), and
+//! [`kernel`] for the arithmetic.
 
 pub mod decoder;
+pub mod engine;
 pub mod kernel;
 pub mod tokenizer;
 pub mod weights;

@@ -22,6 +22,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterato
 
 use self::simd::Isa;
 
+pub mod attend;
 pub mod rows;
 mod dense;
 mod quant;

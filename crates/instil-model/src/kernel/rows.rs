@@ -275,6 +275,16 @@ impl Work for Softmax<'_> {
     }
 }
 
+/// [`softmax`] within a kernel that has its instructions already.
+///
+/// # Safety
+/// The processor has the features of `S`.
+#[inline(always)]
+pub(super) unsafe fn softmax_of<S: Simd>(row: &mut [f32]) {
+    // SAFETY: passed on to the caller.
+    unsafe { Softmax(row).run::<S>() }
+}
+
 /// `row = e^(row - max) / Σ e^(row - max)`. Values of minus infinity become 0; at least one must be finite.
 pub fn softmax(row: &mut [f32]) {
     // SAFETY: the instructions are this processor's.

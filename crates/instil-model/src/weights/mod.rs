@@ -25,6 +25,7 @@ use instil::{Error, Result};
 use serde_json::Value;
 
 pub use memory::available as available_memory;
+pub(crate) use memory::human;
 pub use plan::Quantize;
 
 use crate::decoder::Config;

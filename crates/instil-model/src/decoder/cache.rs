@@ -1,0 +1,71 @@
+//! Keys and values of all sequences, in blocks of a fixed number of tokens.
+//!
+//! The memory is laid out once. Which block belongs to which sequence is the caller's business
+//! ([`crate::engine`]): two sequences with a common head may name the same blocks.
+
+use candle_core::{Result, Tensor};
+
+use super::{Config, Segment};
+
+use crate::kernel::attend::BLOCK;
+
+/// Keys and values, f32.
+pub struct Cache {
+    blocks: usize,
+    heads: usize,
+    head_dim: usize,
+    /// [layers] of [blocks, kv_heads, head_dim, BLOCK]: a dimension of 16 keys lies together.
+    pub(super) keys: Vec<Vec<f32>>,
+    /// [layers] of [blocks, kv_heads, BLOCK, head_dim].
+    pub(super) values: Vec<Vec<f32>>,
+}
+
+impl Cache {
+    /// Room for `blocks` blocks of [`BLOCK`] tokens. The system commits a page when it is first written.
+    pub fn new(config: &Config, blocks: usize) -> Self {
+        let len = blocks * config.kv_heads * config.head_dim * BLOCK;
+        let layers = || (0..config.layers).map(|_| vec![0.0; len]).collect();
+        Self { blocks, heads: config.kv_heads, head_dim: config.head_dim, keys: layers(), values: layers() }
+    }
+
+    /// How many blocks there are.
+    pub fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    /// Where the keys and the values of one head in one block begin.
+    pub(super) fn offset(&self, block: u32, head: usize) -> usize {
+        (block as usize * self.heads + head) * self.head_dim * BLOCK
+    }
+
+    /// Stores a layer's new keys and values.
+    ///
+    /// `k` and `v` are [rows, kv_heads * head_dim], rows as the segments number them.
+    pub(super) fn write(&mut self, layer: usize, k: &Tensor, v: &Tensor, segments: &[Segment]) -> Result<()> {
+        let (k, k_layout) = k.storage_and_layout();
+        let (v, v_layout) = v.storage_and_layout();
+        let (k, v) = match (&*k, &*v) {
+            (candle_core::Storage::Cpu(k), candle_core::Storage::Cpu(v)) => {
+                (super::ops::numbers(k, k_layout)?, super::ops::numbers(v, v_layout)?)
+            }
+            _ => candle_core::bail!("the cache is in the processor's memory"),
+        };
+        let (heads, head_dim) = (self.heads, self.head_dim);
+        let width = heads * head_dim;
+        for segment in segments {
+            for (row, position) in segment.rows.clone().zip(segment.start..) {
+                let (block, slot) = (segment.blocks[position / BLOCK], position % BLOCK);
+                for head in 0..heads {
+                    let from = row * width + head * head_dim;
+                    let at = self.offset(block, head);
+                    for (dim, key) in k[from..from + head_dim].iter().enumerate() {
+                        self.keys[layer][at + dim * BLOCK + slot] = *key;
+                    }
+                    let at = at + slot * head_dim;
+                    self.values[layer][at..at + head_dim].copy_from_slice(&v[from..from + head_dim]);
+                }
+            }
+        }
+        Ok(())
+    }
+}

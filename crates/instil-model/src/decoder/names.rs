@@ -1,0 +1,85 @@
+//! What each family calls its tensors (transformers 5, `modeling_*.py`).
+
+use super::Family;
+
+/// Names of tensors, without `.weight` and `.bias`; those of a block come after its prefix.
+pub(super) struct Names {
+    pub(super) embed: &'static str,
+    pub(super) norm: &'static str,
+    pub(super) head: &'static str,
+    /// What stands before a block's number.
+    pub(super) layers: &'static str,
+    pub(super) norm1: &'static str,
+    pub(super) norm2: &'static str,
+    pub(super) attention: Attention,
+    pub(super) attention_out: &'static str,
+    pub(super) q_norm: &'static str,
+    pub(super) k_norm: &'static str,
+    pub(super) gate: &'static str,
+    pub(super) up: &'static str,
+    pub(super) down: &'static str,
+}
+
+/// How queries, keys and values are stored.
+pub(super) enum Attention {
+    /// A tensor each.
+    Apart { q: &'static str, k: &'static str, v: &'static str },
+    /// One tensor; each head's query rows, then its key rows, then its value rows (GPT-NeoX).
+    ByHead(&'static str),
+}
+
+impl Names {
+    pub(super) fn of(family: Family) -> Self {
+        match family {
+            Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 => Self {
+                embed: "model.embed_tokens",
+                norm: "model.norm",
+                head: "lm_head",
+                layers: "model.layers",
+                norm1: "input_layernorm",
+                norm2: "post_attention_layernorm",
+                attention: Attention::Apart {
+                    q: "self_attn.q_proj",
+                    k: "self_attn.k_proj",
+                    v: "self_attn.v_proj",
+                },
+                attention_out: "self_attn.o_proj",
+                q_norm: "self_attn.q_norm",
+                k_norm: "self_attn.k_norm",
+                gate: "mlp.gate_proj",
+                up: "mlp.up_proj",
+                down: "mlp.down_proj",
+            },
+            Family::GptNeoX => Self {
+                embed: "gpt_neox.embed_in",
+                norm: "gpt_neox.final_layer_norm",
+                head: "embed_out",
+                layers: "gpt_neox.layers",
+                norm1: "input_layernorm",
+                norm2: "post_attention_layernorm",
+                attention: Attention::ByHead("attention.query_key_value"),
+                attention_out: "attention.dense",
+                q_norm: "",
+                k_norm: "",
+                gate: "",
+                up: "mlp.dense_h_to_4h",
+                down: "mlp.dense_4h_to_h",
+            },
+            Family::GptJ => Self {
+                embed: "transformer.wte",
+                norm: "transformer.ln_f",
+                head: "lm_head",
+                layers: "transformer.h",
+                norm1: "ln_1",
+                norm2: "",
+                attention: Attention::Apart { q: "attn.q_proj", k: "attn.k_proj", v: "attn.v_proj" },
+                attention_out: "attn.out_proj",
+                q_norm: "",
+                k_norm: "",
+                gate: "",
+                up: "mlp.fc_in",
+                down: "mlp.fc_out",
+            },
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! A model that completes prompts and scores texts on this machine.
+//!
+//! [`Engine`] holds the weights, the cache and the threads; a session of it is a thread that makes one
+//! forward pass after the other ([`schedule`]).
+
+mod blocks;
+mod sample;
+mod schedule;
+mod score;
+mod session;
+mod text;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use instil::lm::{Capabilities, LanguageModel, Session};
+use instil::{Error, Result};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use self::blocks::Blocks;
+pub use self::schedule::{Event, Finish};
+pub use self::score::Tokens;
+pub use self::session::Stream;
+use crate::decoder::{BLOCK, Cache, Config, Decoder};
+use crate::tokenizer::Tokenizer;
+use crate::weights::{Checkpoint, Options, human};
+
+/// What decides the bits of a logit besides weights and tokens. A change of it makes journals ask again.
+const NUMERICS: &str = "instil-model 1";
+
+/// Tokens of cache that each sequence under way has on average, where memory allows.
+const TOKENS_PER_SEQUENCE: usize = 1024;
+
+/// How an engine runs. None of it changes what comes out, but for [`Options::quantize`].
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How the weights are held.
+    pub weights: Options,
+    /// Threads; 0 means one a processor.
+    pub threads: usize,
+    /// The most sequences under way at once.
+    pub sequences: usize,
+    /// The most rows of one forward pass, unless more sequences than that are running: prompts are cut to it.
+    pub rows: usize,
+    /// Whether what prompts have in common at their heads is computed once.
+    pub share_prefixes: bool,
+    /// The most bytes of the key-value cache; none means what is useful and fits into half of the free memory.
+    pub cache_bytes: Option<usize>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            weights: Options { available: crate::weights::available_memory(), ..Options::default() },
+            threads: 0,
+            sequences: 64,
+            rows: 256,
+            share_prefixes: true,
+            cache_bytes: None,
+        }
+    }
+}
+
+/// A model on this machine.
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    decoder: Decoder,
+    tokenizer: Tokenizer,
+    identity: Arc<str>,
+    notes: Vec<String>,
+    pool: ThreadPool,
+    limits: schedule::Limits,
+    memory: Mutex<Memory>,
+}
+
+/// The cache and who uses what of it. One session or scoring at a time has it.
+struct Memory {
+    cache: Cache,
+    blocks: Blocks,
+}
+
+/// A text to be scored after a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scored {
+    /// What is given.
+    pub prompt: String,
+    /// What is scored.
+    pub completion: String,
+    /// Whether the end of text is scored after it.
+    pub eos: bool,
+}
+
+/// How likely a completion is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// The sum of the negative log-likelihoods of the completion's tokens, in nats.
+    pub nll: f64,
+    /// How many tokens that are.
+    pub tokens: usize,
+}
+
+impl Engine {
+    /// Loads a model: a Hugging Face folder or a GGUF file.
+    ///
+    /// # Errors
+    /// When a file is missing or broken, the model is of a family that isn't known, or memory is too
+    /// small (the message says how much is needed; nothing was allocated then).
+    pub fn load(path: &Path, settings: &Settings) -> Result<Self> {
+        let checkpoint = Checkpoint::open_with(path, &settings.weights)?;
+        let tokenizer = checkpoint.tokenizer()?;
+        let blocks = cache_blocks(checkpoint.config(), checkpoint.bytes_needed(), settings)?;
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(settings.threads)
+            .build()
+            .map_err(|e| Error::model("failed to start the engine's threads").because(e))?;
+        let fingerprint = pool.install(|| checkpoint.fingerprint())?;
+        let decoder = pool.install(|| Decoder::load(&checkpoint))?;
+        let config = decoder.config();
+        if tokenizer.vocab_size() > config.vocab {
+            return Err(Error::input(format!(
+                "`{}`: the tokenizer has {} tokens, the model's embedding [{}, {}]",
+                path.display(),
+                tokenizer.vocab_size(),
+                config.vocab,
+                config.hidden
+            ))
+            .with_hint("tokenizer and weights are of different models"));
+        }
+        let limits = schedule::Limits {
+            sequences: settings.sequences.max(1),
+            rows: settings.rows.max(1),
+            window: config.positions.min(blocks * BLOCK),
+        };
+        let memory = Memory {
+            cache: Cache::new(config, blocks),
+            blocks: Blocks::new(blocks, settings.share_prefixes),
+        };
+        let identity = format!("{NUMERICS}; weights {fingerprint}; tokenizer {}", tokenizer.hash());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                identity: identity.into(),
+                notes: checkpoint.notes().to_vec(),
+                decoder,
+                tokenizer,
+                pool,
+                limits,
+                memory: Mutex::new(memory),
+            }),
+        })
+    }
+
+    /// What the decoder is.
+    pub fn config(&self) -> &Config {
+        self.inner.decoder.config()
+    }
+
+    /// The model's tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.inner.tokenizer
+    }
+
+    /// The most tokens of prompt and completion together: the model's window, or what the cache holds.
+    pub fn window(&self) -> usize {
+        self.inner.limits.window
+    }
+
+    /// What the user should know about how the weights are held: sentences.
+    pub fn notes(&self) -> &[String] {
+        &self.inner.notes
+    }
+
+    /// Begins a session that gives text as it comes.
+    pub fn stream(&self) -> Stream {
+        Stream::start(Arc::clone(&self.inner))
+    }
+
+    /// The log-likelihood of completions given prompts.
+    ///
+    /// Prompt and completion are encoded together, the tokenizer's own BOS first; the completion's tokens
+    /// are those after the prompt's. A first token that nothing precedes is not scored. Texts longer than the
+    /// window are scored in overlapping parts, each token with at least half a window before it.
+    ///
+    /// # Errors
+    /// When a text can't be encoded, or an end of text is wanted that the tokenizer doesn't have.
+    pub fn score(&self, texts: &[Scored]) -> Result<Vec<Score>> {
+        let tokens = texts.iter().map(|text| self.inner.tokens(text)).collect::<Result<Vec<_>>>()?;
+        let sums = self.score_tokens(&tokens)?;
+        let count = |tokens: &Tokens| tokens.tokens.len() - tokens.from;
+        Ok(tokens.iter().zip(sums).map(|(tokens, nll)| Score { nll, tokens: count(tokens) }).collect())
+    }
+
+    /// The sums of the negative log-likelihoods of tokens, in nats.
+    ///
+    /// # Errors
+    /// When a token isn't in the vocabulary, or a text's first token is to be scored.
+    pub fn score_tokens(&self, texts: &[Tokens]) -> Result<Vec<f64>> {
+        let inner = &*self.inner;
+        let vocab = inner.decoder.config().vocab;
+        for (number, text) in texts.iter().enumerate() {
+            if let Some(token) = text.tokens.iter().find(|token| **token as usize >= vocab) {
+                return Err(Error::input(format!(
+                    "text {number}: token {token} isn't in a vocabulary of {vocab}"
+                )));
+            }
+            if text.from == 0 && !text.tokens.is_empty() {
+                return Err(Error::input(format!("text {number}: nothing precedes its first token")));
+            }
+        }
+        let mut memory = inner.memory();
+        let Memory { cache, blocks } = &mut *memory;
+        inner
+            .pool
+            .install(|| score::score(&inner.decoder, inner.limits, cache, blocks, texts))
+            .map_err(failed)
+    }
+}
+
+impl Inner {
+    /// A run that panicked leaves the cache's content unknown, but not its shape; what is used again is
+    /// only what was filled.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tokens(&self, text: &Scored) -> Result<Tokens> {
+        let prompt = self.tokenizer.encode_prompt(&text.prompt)?.len();
+        let mut tokens = self.tokenizer.encode_prompt(&(text.prompt.clone() + &text.completion))?;
+        if text.eos {
+            let end = self.tokenizer.end().ok_or_else(|| {
+                Error::input("the tokenizer has no end of text, so none can be scored")
+                    .with_hint("score without it")
+            })?;
+            tokens.push(end);
+        }
+        let from = prompt.clamp(1, tokens.len().max(1));
+        Ok(Tokens { from: from.min(tokens.len()), tokens })
+    }
+}
+
+impl LanguageModel for Engine {
+    fn identity(&self) -> Arc<str> {
+        Arc::clone(&self.inner.identity)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { json_schema: false, messages: false, journaled: true }
+    }
+
+    fn open(&self) -> Result<Box<dyn Session + '_>> {
+        Ok(Box::new(self.stream()))
+    }
+}
+
+/// How many cache blocks are made.
+///
+/// # Errors
+/// When weights and the cache of one sequence don't fit into the memory there is.
+fn cache_blocks(config: &Config, weights: usize, settings: &Settings) -> Result<usize> {
+    let block = BLOCK * config.cache_bytes_per_token();
+    let one = config.positions.div_ceil(BLOCK);
+    let many = settings.sequences.max(1) * TOKENS_PER_SEQUENCE.min(config.positions).div_ceil(BLOCK);
+    let wanted = one.max(many);
+    if let Some(bytes) = settings.cache_bytes {
+        return Ok((bytes / block).clamp(1, wanted));
+    }
+    let Some(available) = settings.weights.available else { return Ok(wanted) };
+    // A window of a token more than the shortest prompt is of no use; this many are.
+    let least = one.min(TOKENS_PER_SEQUENCE / BLOCK);
+    let needed = weights + least * block;
+    if needed > available {
+        return Err(Error::model(format!(
+            "the model needs {} of memory ({} for its weights, {} for its cache), and {} are available",
+            human(needed),
+            human(weights),
+            human(least * block),
+            human(available)
+        ))
+        .with_hint("`--quantize q4_k` takes the least memory; otherwise a smaller model, or --endpoint"));
+    }
+    Ok(((available - weights) / 2 / block).clamp(least, wanted))
+}
+
+/// An error of the arithmetic, which is a mistake of this crate.
+fn failed(error: candle_core::Error) -> Error {
+    Error::model("a forward pass failed").because(error)
+}

@@ -1,0 +1,162 @@
+//! How likely completions are: sums of negative log-likelihoods in nats.
+
+use rayon::prelude::*;
+
+use super::blocks::{Blocks, Wait};
+use super::schedule::Limits;
+use crate::decoder::{Cache, Decoder, Step};
+use crate::kernel::rows;
+
+/// Rows whose logits are held at once: the vocabulary is wide, and nothing of a row but two numbers is kept.
+const LOGIT_ROWS: usize = 64;
+
+/// A text's tokens, and from which on they are scored.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// All of it.
+    pub tokens: Vec<u32>,
+    /// The first scored token; at least 1, since nothing precedes token 0.
+    pub from: usize,
+}
+
+/// A part of a text that fits the window.
+struct Part<'a> {
+    text: usize,
+    tokens: &'a [u32],
+    /// The first scored token of the part.
+    from: usize,
+}
+
+/// A part under way.
+struct Running<'a> {
+    part: Part<'a>,
+    blocks: Vec<u32>,
+    filled: usize,
+    nll: f64,
+}
+
+/// The sum of every text's negative log-likelihoods in nats, each addition in the order of the tokens.
+///
+/// Texts are packed side by side without padding; where two begin alike, what precedes their
+/// scored tokens is computed once. A text longer than the window is cut into overlapping parts:
+/// each token is scored once, in a part in which at least half a window precedes it.
+///
+/// # Errors
+/// When shapes don't fit, which is a mistake of this crate.
+pub(super) fn score(
+    decoder: &Decoder,
+    limits: Limits,
+    cache: &mut Cache,
+    blocks: &mut Blocks,
+    texts: &[Tokens],
+) -> candle_core::Result<Vec<f64>> {
+    let mut parts: Vec<Part<'_>> =
+        texts.iter().enumerate().flat_map(|(text, tokens)| parts(text, tokens, limits.window)).collect();
+    // Common heads side by side, so that they are still in the cache.
+    parts.sort_by(|one, two| two.tokens.cmp(one.tokens).then(two.text.cmp(&one.text)));
+    let mut sums = vec![0.0; texts.len()];
+    let mut done: Vec<(usize, usize, f64)> = Vec::with_capacity(parts.len());
+    let mut running: Vec<Running<'_>> = Vec::new();
+    let mut logits = Vec::new();
+    while !parts.is_empty() || !running.is_empty() {
+        let mut unfilled: usize = running.iter().map(|one| one.part.tokens.len() - one.filled).sum();
+        let mut place = parts.len();
+        while unfilled < limits.rows && running.len() < limits.sequences && place > 0 {
+            let part = &parts[place - 1];
+            match blocks.lease(&part.tokens[..part.from], part.tokens.len() - part.from) {
+                Ok(lease) => {
+                    let part = parts.remove(place - 1);
+                    unfilled += part.tokens.len() - lease.filled;
+                    running.push(Running { part, blocks: lease.blocks, filled: lease.filled, nll: 0.0 });
+                }
+                Err(Wait::ForRoom) => break,
+                Err(Wait::ForHead) => {}
+            }
+            place -= 1;
+        }
+        let (step, chunks) = next_rows(&running, limits.rows);
+        let hidden = decoder.forward(&step, cache)?; // [wanted, hidden]
+        // What follows each wanted row, in the same order.
+        let targets: Vec<(usize, u32)> = running
+            .iter()
+            .zip(&chunks)
+            .enumerate()
+            .flat_map(|(number, (one, chunk))| {
+                let first = one.filled.max(one.part.from - 1);
+                let last = (one.filled + chunk).min(one.part.tokens.len() - 1);
+                (first..last).map(move |position| (number, one.part.tokens[position + 1]))
+            })
+            .collect();
+        let mut first = 0;
+        for targets in targets.chunks(LOGIT_ROWS) {
+            decoder.logits(&hidden.narrow(0, first, targets.len())?, &mut logits)?; // [rows, vocab]
+            first += targets.len();
+            let nlls: Vec<f64> = logits
+                .par_chunks(decoder.config().vocab)
+                .zip(targets)
+                .map(|(logits, (_, token))| nll(logits, *token))
+                .collect();
+            for (nll, (number, _)) in nlls.into_iter().zip(targets) {
+                running[*number].nll += nll;
+            }
+        }
+        for (one, chunk) in running.iter_mut().zip(&chunks) {
+            one.filled += chunk;
+            blocks.fill(&one.blocks, one.filled.min(one.part.from));
+        }
+        running.retain(|one| {
+            // The last token is scored, not fed.
+            let is_done = one.filled + 1 >= one.part.tokens.len();
+            if is_done {
+                blocks.release(&one.blocks);
+                done.push((one.part.text, one.part.tokens.as_ptr() as usize, one.nll));
+            }
+            !is_done
+        });
+    }
+    // A long text's parts are added in their order, whichever ended first.
+    done.sort_by_key(|(text, place, _)| (*text, *place));
+    for (text, _, nll) in done {
+        sums[text] += nll;
+    }
+    Ok(sums)
+}
+
+/// A text cut to the window.
+fn parts(text: usize, tokens: &Tokens, window: usize) -> Vec<Part<'_>> {
+    let all = &tokens.tokens;
+    let mut parts = Vec::new();
+    let mut from = tokens.from;
+    while from < all.len() {
+        // The scored tokens of a part and the half window before them.
+        let start = if all.len() <= window { 0 } else { from.saturating_sub(window.div_ceil(2)) };
+        let end = all.len().min(start + window);
+        parts.push(Part { text, tokens: &all[start..end], from: from - start });
+        from = end;
+    }
+    parts
+}
+
+/// The rows of the next step, and how many of them each part has.
+fn next_rows(running: &[Running<'_>], most: usize) -> (Step, Vec<usize>) {
+    let mut left = most.saturating_sub(running.len());
+    let mut step = Step::default();
+    let mut chunks = Vec::with_capacity(running.len());
+    for one in running {
+        let fed = &one.part.tokens[one.filled..one.part.tokens.len() - 1];
+        let chunk = fed.len().min(1 + left);
+        left = left.saturating_sub(chunk.saturating_sub(1));
+        let first = step.tokens.len();
+        step.push(&fed[..chunk], one.filled, &one.blocks);
+        let scored = one.filled.max(one.part.from - 1)..one.filled + chunk;
+        // Rows of a step are far below 2^32.
+        step.wanted.extend(scored.map(|position| (first + position - one.filled) as u32));
+        chunks.push(chunk);
+    }
+    (step, chunks)
+}
+
+/// `-log softmax(logits)[token]`, in f64.
+fn nll(logits: &[f32], token: u32) -> f64 {
+    rows::log_sum_exp(logits) - f64::from(logits[token as usize])
+}

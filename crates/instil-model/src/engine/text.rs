@@ -1,0 +1,52 @@
+//! The text of a completion as it grows, and the strings before which it ends.
+
+use crate::tokenizer::Detokenizer;
+
+/// What was generated so far, as text.
+pub(super) struct Text {
+    detokenizer: Detokenizer,
+    stop: Vec<String>,
+    text: String,
+    /// How much of it was handed out: what may become a stop string is held back.
+    told: usize,
+}
+
+impl Text {
+    pub(super) fn new(detokenizer: Detokenizer, stop: &[String]) -> Self {
+        Self { detokenizer, stop: stop.to_vec(), text: String::new(), told: 0 }
+    }
+
+    /// The text that is certain now and wasn't before, and whether a stop string has come.
+    pub(super) fn push(&mut self, token: u32) -> (&str, bool) {
+        let Some(piece) = self.detokenizer.push(token) else { return ("", false) };
+        self.text.push_str(&piece);
+        // None was whole before this piece came, so none begins before what was told.
+        let found = self.stop.iter().filter_map(|stop| self.text[self.told..].find(stop.as_str())).min();
+        if let Some(at) = found {
+            self.text.truncate(self.told + at);
+        }
+        let certain = self.text.len() - self.held(found.is_some());
+        let told = std::mem::replace(&mut self.told, certain);
+        (&self.text[told..self.told], found.is_some())
+    }
+
+    /// How many bytes at the end may be the beginning of a stop string.
+    fn held(&self, has_stopped: bool) -> usize {
+        if has_stopped {
+            return 0;
+        }
+        let new = &self.text.as_bytes()[self.told..];
+        let longest = |stop: &String| {
+            (1..stop.len().min(new.len() + 1)).rev().find(|len| new.ends_with(&stop.as_bytes()[..*len]))
+        };
+        self.stop.iter().filter_map(longest).max().unwrap_or(0)
+    }
+
+    /// The whole text. An unfinished character at its end is written as the replacement character.
+    pub(super) fn finish(&mut self) -> String {
+        if let Some(rest) = self.detokenizer.finish() {
+            self.text.push_str(&rest);
+        }
+        std::mem::take(&mut self.text)
+    }
+}
