@@ -5,7 +5,21 @@ use std::fmt::{self, Write};
 
 use minijinja::{Error, Value};
 
-use super::values::{DEEPEST, Shape, shape, type_of, wrong};
+use super::values::{DEEPEST, LONGEST, MOST, Shape, shape, type_of, wrong};
+
+/// What stops a text that grows too long: a list that holds another twice, and that one as well, is short and
+/// its text isn't.
+struct Bounded<'a> {
+    out: &'a mut dyn Write,
+    left: usize,
+}
+
+impl Write for Bounded<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.left = self.left.checked_sub(text.len()).ok_or(fmt::Error)?;
+        self.out.write_str(text)
+    }
+}
 
 /// Writes `str(value)`.
 ///
@@ -15,6 +29,15 @@ pub(super) fn str_to(out: &mut dyn Write, value: &Value) -> Result<(), Error> {
     match shape(value) {
         Shape::Str(text) => out.write_str(text).map_err(Error::from),
         Shape::Undefined => Ok(()),
+        Shape::List(_) | Shape::Tuple(_) | Shape::Dict(_) | Shape::View(_) => {
+            let mut bounded = Bounded { out, left: LONGEST };
+            repr_to(&mut bounded, value, 0).map_err(|e| match bounded.left {
+                left if left < LONGEST && e.kind() == minijinja::ErrorKind::WriteFailure => {
+                    wrong("a text grew too long")
+                }
+                _ => e,
+            })
+        }
         _ => repr_to(out, value, 0),
     }
 }
@@ -148,18 +171,20 @@ fn is_printable(c: char) -> bool {
 
 /// Python's `==`.
 pub(super) fn equal(a: &Value, b: &Value) -> bool {
-    equal_at(a, b, 0)
+    equal_at(a, b, 0, &mut (2 * MOST))
 }
 
-fn equal_at(a: &Value, b: &Value, depth: usize) -> bool {
+/// Values that take more than `left` comparisons aren't equal.
+fn equal_at(a: &Value, b: &Value, depth: usize, left: &mut usize) -> bool {
     if let (Some(a), Some(b)) = (a.as_str(), b.as_str()) {
         return a == b;
     }
-    if depth > DEEPEST {
+    if depth > DEEPEST || *left == 0 {
         return false;
     }
-    let same = |a: &[Value], b: &[Value]| {
-        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal_at(a, b, depth + 1))
+    *left -= 1;
+    let mut same = |a: &[Value], b: &[Value]| {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal_at(a, b, depth + 1, left))
     };
     match (shape(a), shape(b)) {
         (Shape::Undefined, Shape::Undefined) | (Shape::None, Shape::None) => true,
@@ -175,7 +200,7 @@ fn equal_at(a: &Value, b: &Value, depth: usize) -> bool {
                 let pairs = a.snapshot();
                 pairs.len() == b.snapshot().len()
                     && pairs.iter().all(|(key, value)| {
-                        b.get(key).is_some_and(|other| equal_at(value, &other, depth + 1))
+                        b.get(key).is_some_and(|other| equal_at(value, &other, depth + 1, left))
                     })
             }
         }
@@ -236,7 +261,7 @@ fn order_at(sign: &str, a: &Value, b: &Value, depth: usize) -> Result<Option<Ord
     }
     let items = |a: &[Value], b: &[Value]| {
         for (a, b) in a.iter().zip(b) {
-            if !equal_at(a, b, depth + 1) {
+            if !equal(a, b) {
                 return order_at(sign, a, b, depth + 1);
             }
         }
