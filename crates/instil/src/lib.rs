@@ -24,6 +24,7 @@ pub mod lm;
 pub mod rules;
 pub mod parse;
 pub mod template;
+pub mod chat_template;
 pub mod check;
 pub mod format;
 pub mod convert;

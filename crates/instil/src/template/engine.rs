@@ -4,6 +4,7 @@
 //! way (see `code.rs`), so that the output has the bytes of the Python package's.
 
 mod arguments;
+pub(crate) mod chat;
 mod checks;
 mod code;
 mod direct;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may")]
 
 mod adapters;
+mod chat_template;
 mod journal;
 mod layers;
 mod remix;

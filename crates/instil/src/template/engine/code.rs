@@ -40,8 +40,16 @@ const MOST_LOCALS: u8 = 50;
 /// # Errors
 /// When it is no Jinja, or so long in one piece that it can't be compiled safely.
 pub(super) fn tree(text: &str) -> Result<ast::Stmt<'_>, Error> {
+    tree_with(text, SyntaxConfig::default())
+}
+
+/// As [`tree`], with other rules for white space.
+///
+/// # Errors
+/// As there.
+pub(super) fn tree_with(text: &str, syntax: SyntaxConfig) -> Result<ast::Stmt<'_>, Error> {
     check_chains(text)?;
-    parse(text, "template", SyntaxConfig::default())
+    parse(text, "template", syntax)
 }
 
 fn check_chains(text: &str) -> Result<(), Error> {
@@ -206,11 +214,51 @@ fn targets(old: &Instructions<'_>, iterate: u32) -> u32 {
     (iterate + 1..).take_while(|at| is_target(*at)).map(|_| 1).sum()
 }
 
+/// What is open at a place of the instructions, and must be closed by a jump out of it.
+enum Open {
+    /// A loop, by the places of its `Iterate` and of its end; whether each pass has a frame of its own.
+    Loop {
+        iterate: u32,
+        end: u32,
+        own_frame: bool,
+    },
+    Frame,
+    Capture,
+}
+
+/// The instructions for a `break` or `continue` to `target`, and where they lead; none where the jump at `at`
+/// is another one. minijinja's own jumps leave open what lies between them and the loop.
+fn leaving(open: &[Open], at: u32, target: u32) -> Option<(Vec<Instruction<'static>>, u32)> {
+    let place = open.iter().rposition(|one| matches!(one, Open::Loop { .. }))?;
+    let Open::Loop { iterate, end, own_frame } = open[place] else { return None };
+    let continues = target == iterate && at != end - 1;
+    if !continues && target != end {
+        return None;
+    }
+    let mut closing = Vec::new();
+    for one in open[place + 1..].iter().rev() {
+        match one {
+            Open::Capture => closing.extend([Instruction::EndCapture, Instruction::DiscardTop]),
+            _ => closing.push(Instruction::PopFrame),
+        }
+    }
+    if continues {
+        // The way back to the beginning closes the frame of the pass itself.
+        return Some((closing, end - 1));
+    }
+    if own_frame {
+        closing.push(Instruction::PopFrame);
+    }
+    Some((closing, end))
+}
+
 fn translated(old: &Instructions<'_>, code: &mut Code) -> Instructions<'static> {
     use minijinja::machinery::Instruction as I;
     let loops = setting_loops(old);
-    // Only where methods change something can the two ways of trying be told apart.
-    let filtered = if code.changes { filtered_loops(old) } else { Vec::new() };
+    // Only where methods or assignments change something can the two ways of trying be told apart.
+    let changes = code.changes || each(old).any(|one| matches!(one, I::SetAttr(_)));
+    let filtered = if changes { filtered_loops(old) } else { Vec::new() };
+    let mut open: Vec<Open> = Vec::new();
     let mut skipped: HashSet<u32> = HashSet::new();
     for one in &filtered {
         skipped.insert(one.trying + 1);
@@ -274,10 +322,33 @@ fn translated(old: &Instructions<'_>, code: &mut Code) -> Instructions<'static> 
                 push(I::PushLoop(lazy.map_or(*flags, |one| one.flags)));
             }
             I::Iterate(end) => {
-                push(I::Iterate(lazy.map_or(*end, |one| one.end)));
-                if loops.contains_key(&lazy.map_or(at, |one| one.looping)) {
+                let end = lazy.map_or(*end, |one| one.end);
+                push(I::Iterate(end));
+                let iterate = lazy.map_or(at, |one| one.looping);
+                let own_frame = loops.contains_key(&iterate);
+                if own_frame {
                     push(I::PushWith);
                 }
+                open.push(Open::Loop { iterate, end, own_frame });
+            }
+            I::Jump(to) => match leaving(&open, at, *to) {
+                Some((closing, to)) => {
+                    closing.into_iter().for_each(&mut push);
+                    push(I::Jump(to));
+                }
+                None => push(I::Jump(*to)),
+            },
+            I::PushWith => {
+                push(I::PushWith);
+                open.push(Open::Frame);
+            }
+            I::BeginCapture(mode) => {
+                push(I::BeginCapture(*mode));
+                open.push(Open::Capture);
+            }
+            I::PopFrame | I::EndCapture => {
+                push(owned(instruction));
+                open.pop();
             }
             I::JumpIfFalse(to) => match filtered.iter().find(|one| one.test == at) {
                 // To the jump back, which also ends the frame of this pass.
@@ -286,6 +357,7 @@ fn translated(old: &Instructions<'_>, code: &mut Code) -> Instructions<'static> 
             },
             I::PopLoopFrame => {
                 push(I::PopLoopFrame);
+                open.pop();
                 if filtered.iter().any(|one| one.end == at) {
                     // The count of items that the two loops would have passed on.
                     push(I::DiscardTop);

@@ -17,7 +17,7 @@ pub(super) const FUNCTIONS: [&str; 6] = ["range", "dict", "namespace", "joiner",
 pub(super) fn add_to(env: &mut Environment<'static>) {
     env.add_function("range", range);
     env.add_function("dict", |arguments: Rest<ValueOrKwargs>| dict(&arguments.into_values()));
-    env.add_function("namespace", namespace);
+    env.add_function("namespace", |arguments: Rest<ValueOrKwargs>| namespace(&arguments.into_values()));
     env.add_function("zip", zip);
     env.add_function("joiner", |arguments: Rest<ValueOrKwargs>| {
         let [separator] = bind("joiner", &arguments.into_values(), ["sep"])?;
@@ -32,7 +32,11 @@ pub(super) fn add_to(env: &mut Environment<'static>) {
     });
 }
 
-fn range(arguments: Rest<Value>) -> Outcome {
+/// `range(…)`.
+///
+/// # Errors
+/// When its arguments aren't one to three whole numbers, or the step is zero.
+pub(super) fn range(arguments: Rest<Value>) -> Outcome {
     let whole = |value: &Value| match shape(value) {
         Shape::Int(_) | Shape::Bool(_) => integer(Some(value), 0),
         _ => Err(wrong("`range` takes whole numbers")),
@@ -81,8 +85,12 @@ fn dict(arguments: &[Value]) -> Outcome {
     Ok(Dict::value(pairs_of(arguments)?))
 }
 
-fn namespace(arguments: Rest<ValueOrKwargs>) -> Outcome {
-    let named: Kwargs = pairs_of(&arguments.into_values())?
+/// `namespace(…)`, of the pairs of its arguments.
+///
+/// # Errors
+/// As [`pairs_of`].
+pub(super) fn namespace(arguments: &[Value]) -> Outcome {
+    let named: Kwargs = pairs_of(arguments)?
         .into_iter()
         .filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value)))
         .collect();

@@ -1,5 +1,6 @@
 //! Python's `str`, `repr`, `==` and `<` over template values.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt::{self, Write};
 
@@ -169,20 +170,38 @@ fn is_printable(c: char) -> bool {
     }
 }
 
-/// Python's `==`.
+thread_local! {
+    /// How many comparisons the rendering on this thread may still make; those of rows aren't counted.
+    static COMPARISONS: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Lets what is rendered on this thread compare so many times.
+pub(super) fn allow_comparisons(count: usize) {
+    COMPARISONS.set(count);
+}
+
+/// Python's `==`. Where it takes too many comparisons the answer is no.
 pub(super) fn equal(a: &Value, b: &Value) -> bool {
-    equal_at(a, b, 0, &mut (2 * MOST))
+    let allowed = COMPARISONS.get();
+    let mut left = allowed.min(2 * MOST);
+    let before = left;
+    let equal = equal_at(a, b, 0, &mut left);
+    if allowed != usize::MAX {
+        COMPARISONS.set(allowed - (before - left));
+    }
+    equal
 }
 
 /// Values that take more than `left` comparisons aren't equal.
 fn equal_at(a: &Value, b: &Value, depth: usize, left: &mut usize) -> bool {
-    if let (Some(a), Some(b)) = (a.as_str(), b.as_str()) {
-        return a == b;
-    }
     if depth > DEEPEST || *left == 0 {
         return false;
     }
     *left -= 1;
+    if let (Some(a), Some(b)) = (a.as_str(), b.as_str()) {
+        *left = left.saturating_sub(a.len() / 64);
+        return a == b;
+    }
     let mut same = |a: &[Value], b: &[Value]| {
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal_at(a, b, depth + 1, left))
     };
