@@ -1,4 +1,5 @@
-//! Everything of instil that calls out: [`Endpoint`], a model behind an OpenAI-compatible API.
+//! Everything of instil that calls out: [`Endpoint`], a model behind an OpenAI-compatible API, and [`hub`], models and
+//! datasets of the Hugging Face Hub.
 //!
 //! This crate knows HTTP. It does not know what an example is, and it prints nothing. Of the
 //! environment it uses only what `ureq` reads by itself: `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`
@@ -9,5 +10,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod endpoint;
+pub mod hub;
 
 pub use endpoint::{Api, Config, Endpoint, Stats, Structured};

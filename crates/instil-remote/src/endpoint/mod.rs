@@ -17,10 +17,10 @@ mod answer;
 mod call;
 mod client;
 mod config;
-mod http;
+pub(crate) mod http;
 mod session;
 mod verdict;
-mod wait;
+pub(crate) mod wait;
 mod wire;
 
 use std::fmt;

@@ -10,25 +10,25 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// A flag that wakes those who wait.
 #[derive(Default)]
-pub(super) struct Cancel {
+pub(crate) struct Cancel {
     flag: Mutex<bool>,
     raised: Condvar,
 }
 
 impl Cancel {
     /// Raises the flag for good.
-    pub(super) fn raise(&self) {
+    pub(crate) fn raise(&self) {
         *self.lock() = true;
         self.raised.notify_all();
     }
 
     /// Whether it is raised.
-    pub(super) fn is_raised(&self) -> bool {
+    pub(crate) fn is_raised(&self) -> bool {
         *self.lock()
     }
 
     /// Waits this long, or until the flag is raised.
-    pub(super) fn wait(&self, long: Duration) {
+    pub(crate) fn wait(&self, long: Duration) {
         let waited = self.raised.wait_timeout_while(self.lock(), long, |raised| !*raised);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
@@ -43,7 +43,7 @@ impl Cancel {
 /// so that calls that failed together don't come back together.
 ///
 /// The share is drawn from `seed`, since chance in instil is by counting.
-pub(super) fn waits(first: Duration, attempts: u32, seed: u64) -> impl Iterator<Item = Duration> {
+pub(crate) fn waits(first: Duration, attempts: u32, seed: u64) -> impl Iterator<Item = Duration> {
     ExponentialBuilder::new()
         .with_min_delay(first.min(LONGEST))
         .with_factor(2.0)
