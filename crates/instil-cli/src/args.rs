@@ -32,6 +32,10 @@ pub(crate) enum Verb {
     Trace(TraceArgs),
     /// What there is: task kinds, formats, templates, reject reasons, repairs.
     List(ListArgs),
+    /// Bring a model or dataset of the Hugging Face Hub into the cache.
+    Pull(PullArgs),
+    /// Publish a dataset on the Hugging Face Hub.
+    Push(PushArgs),
     /// Whether this machine, and an endpoint if one is named, is ready.
     Doctor(DoctorArgs),
 }
@@ -484,6 +488,59 @@ pub(crate) enum Listed {
     Rejects,
     /// What is mended in a completion
     Repairs,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct PullArgs {
+    /// `owner/name` on the Hub, with `@` and a branch, tag or commit where that isn't `main`
+    pub(crate) id: String,
+
+    /// It is a dataset, not a model
+    #[arg(long)]
+    pub(crate) dataset: bool,
+
+    /// Only files of these names, comma-separated; `*` stands for anything [default: of a model what it needs to
+    /// run, of a dataset all]
+    #[arg(long, value_delimiter = ',', value_name = "GLOB")]
+    pub(crate) file: Vec<String>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct PushArgs {
+    /// A dataset folder that instil wrote, or one file; of a folder the card, the rows and their provenance are sent, not
+    /// `run/`
+    pub(crate) dataset: PathBuf,
+
+    /// `owner/name` on the Hub, which is made if it isn't there, with `@` and a branch where that isn't `main`
+    pub(crate) id: String,
+
+    /// The dataset on the Hub is to be seen by its owner alone
+    #[arg(long)]
+    pub(crate) private: bool,
+
+    /// The commit's message [default: the dataset's name]
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+
+    /// Show what would be sent, and stop; nobody is asked
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(ClapArgs)]

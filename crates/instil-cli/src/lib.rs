@@ -40,6 +40,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Stats(args) => commands::stats::run(args),
         Verb::Trace(args) => commands::trace::run(args),
         Verb::List(args) => commands::list::run(args),
+        Verb::Pull(args) => commands::pull::run(args),
+        Verb::Push(args) => commands::push::run(args),
         Verb::Doctor(args) => commands::doctor::run(args),
     };
     let code = done.unwrap_or_else(|error| {

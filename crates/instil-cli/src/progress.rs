@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use instil::ledger::Ledger;
 use instil::reject::Stage;
 use instil::{Error, Result};
+use instil_remote::hub::Transfer;
 
 use crate::{exit, output};
 
@@ -76,6 +77,11 @@ impl Progress {
         self.show(|started| rows_line(started, ledger))
     }
 
+    /// Called while files go to or come from the Hub.
+    pub(crate) fn watch_transfer(&mut self, transfer: &Transfer) -> ControlFlow<()> {
+        self.show(|started| transfer_line(started, transfer))
+    }
+
     fn show(&mut self, line: impl FnOnce(Instant) -> String) -> ControlFlow<()> {
         if INTERRUPTED.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
@@ -123,6 +129,26 @@ fn line(started: Instant, ledger: &Ledger, read: Option<f64>) -> String {
     // Before a fiftieth is read the guess is worth nothing.
     if let Some(read) = read.filter(|read| *read > 0.02) {
         let left = Duration::from_secs_f64(seconds * (1.0 - read.min(1.0)) / read);
+        line += &format!(", {} left", HumanDuration(left));
+    }
+    line
+}
+
+/// How far files have come.
+fn transfer_line(started: Instant, transfer: &Transfer) -> String {
+    let Transfer { files, files_done, bytes, bytes_done } = *transfer;
+    if files == 0 {
+        return "asking the Hub".to_owned();
+    }
+    let rate = bytes_done as f64 / started.elapsed().as_secs_f64();
+    let mut line = format!(
+        "{files_done} of {files} files, {} of {} ({}/s)",
+        DecimalBytes(bytes_done),
+        DecimalBytes(bytes),
+        DecimalBytes(rate as u64)
+    );
+    if rate > 0.0 && bytes > bytes_done {
+        let left = Duration::from_secs_f64((bytes - bytes_done) as f64 / rate);
         line += &format!(", {} left", HumanDuration(left));
     }
     line

@@ -8,6 +8,8 @@ pub(crate) mod doctor;
 pub(crate) mod from_rows;
 pub(crate) mod generate;
 pub(crate) mod list;
+pub(crate) mod pull;
+pub(crate) mod push;
 pub(crate) mod run;
 pub(crate) mod stats;
 pub(crate) mod trace;

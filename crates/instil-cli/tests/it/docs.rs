@@ -145,7 +145,10 @@ fn the_rows_that_the_readme_shows_are_rows_of_its_command() {
 fn the_reference_is_what_the_program_says() {
     let place = Place::new();
     let mut text = String::from("# The program\n\nWritten by a test from what the program says of itself.\n");
-    let verbs = ["generate", "apply", "remix", "convert", "run", "check", "stats", "trace", "list", "doctor"];
+    let verbs = [
+        "generate", "apply", "remix", "convert", "run", "check", "stats", "trace", "list", "pull", "push",
+        "doctor",
+    ];
     for verb in [""].into_iter().chain(verbs) {
         let args: Vec<&str> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let help = place.ok(&args);

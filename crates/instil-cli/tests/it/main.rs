@@ -7,6 +7,7 @@ mod docs;
 mod errors;
 mod from_rows;
 mod generate;
+mod hub;
 mod kill;
 mod recorded;
 mod regressions;
