@@ -357,6 +357,42 @@ fn a_token_is_read_where_logging_in_left_it() {
     ok(&run(&place, &hub, &["pull", "ines/tiny"]));
 }
 
+#[test]
+fn a_model_that_is_named_is_fetched_once_and_then_nobody_is_asked() {
+    use instil_remote::hub::{Config, Transfer, resolve_model};
+    let (hub, files) = with_model();
+    hub.add("models/ines/quantised", &[("x.Q4_K_M.gguf", &bytes(3000, 8)), ("x.Q8_0.gguf", &bytes(5000, 9))]);
+    let place = Place::new();
+    let config = Config { endpoint: hub.url.clone(), ..Config::new(place.path("hf/hub")) };
+    let last = std::cell::Cell::new(Transfer::default());
+    let resolve = |named: &str, config: &Config| {
+        resolve_model(named, config, &mut |transfer| {
+            last.set(*transfer);
+            std::ops::ControlFlow::Continue(())
+        })
+    };
+    let folder = resolve("ines/tiny", &config).unwrap().unwrap();
+    let whole = NEEDED.iter().map(|path| files[*path].len() as u64).sum();
+    assert_eq!(last.get(), Transfer { files: 5, files_done: 5, bytes: whole, bytes_done: whole });
+    assert_holds(&folder, &files, &NEEDED);
+    hub.seen();
+    assert_eq!(resolve("ines/tiny", &config).unwrap().unwrap(), folder);
+    assert!(hub.seen().is_empty(), "what is there is used as it is");
+
+    // Of several files one is chosen by pulling it, and its path is what the name means from then on.
+    let told = resolve("ines/quantised", &config).unwrap_err();
+    assert!(told.to_string().ends_with("the model `ines/quantised` has 2 .gguf files"), "{told}");
+    let snapshot = ok(&run(&place, &hub, &["pull", "ines/quantised", "--file", "*Q8_0*", "-q"]));
+    let file = Path::new(snapshot.trim()).join("x.Q8_0.gguf");
+    assert_eq!(resolve("ines/quantised", &config).unwrap().unwrap(), file);
+
+    let offline = Config { offline: true, ..config };
+    assert_eq!(resolve("ines/tiny", &offline).unwrap().unwrap(), folder);
+    assert!(
+        resolve("ines/other", &offline).unwrap_err().hint().unwrap().contains("`instil pull ines/other`")
+    );
+}
+
 /// A limit on the size of files stands for a full disk: both fail a write.
 #[cfg(target_os = "linux")]
 #[test]
