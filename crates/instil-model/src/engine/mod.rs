@@ -13,20 +13,25 @@ mod text;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use instil::lm::{Capabilities, LanguageModel, Session};
+use instil::chat_template::{ChatTemplate, Conversation, Moment, SpecialTokens};
+use instil::lm::{Capabilities, LanguageModel, Message, Session};
 use instil::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::blocks::Blocks;
 pub use self::schedule::{Event, Finish};
 pub use self::score::Tokens;
-pub use self::session::Stream;
+pub use self::session::{Stream, Streamed, TokenRequest};
 use crate::decoder::{BLOCK, Cache, Config, Decoder};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Checkpoint, Options, human};
 
 /// What decides the bits of a logit besides weights and tokens. A change of it makes journals ask again.
 const NUMERICS: &str = "instil-model 1";
+
+/// What a chat template is told of the time: 26 July 2024, in seconds since 1970. The same request gives the same
+/// answer on any day, and this is the day that Llama 3's templates name where nobody tells them.
+const TODAY: i64 = 1_721_952_000;
 
 /// Tokens of cache that each sequence under way has on average, where memory allows.
 const TOKENS_PER_SEQUENCE: usize = 1024;
@@ -71,6 +76,7 @@ struct Inner {
     tokenizer: Tokenizer,
     identity: Arc<str>,
     notes: Vec<String>,
+    template: Option<ChatTemplate>,
     pool: ThreadPool,
     limits: schedule::Limits,
     memory: Mutex<Memory>,
@@ -111,6 +117,7 @@ impl Engine {
     pub fn load(path: &Path, settings: &Settings) -> Result<Self> {
         let checkpoint = Checkpoint::open_with(path, &settings.weights)?;
         let tokenizer = checkpoint.tokenizer()?;
+        let template = chat_template(path, &checkpoint, &tokenizer)?;
         let blocks = cache_blocks(checkpoint.config(), checkpoint.bytes_needed(), settings)?;
         let pool = ThreadPoolBuilder::new()
             .num_threads(settings.threads)
@@ -145,6 +152,7 @@ impl Engine {
                 notes: checkpoint.notes().to_vec(),
                 decoder,
                 tokenizer,
+                template,
                 pool,
                 limits,
                 memory: Mutex::new(memory),
@@ -225,6 +233,23 @@ impl Inner {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The tokens of a conversation that is to be answered.
+    fn chat(&self, messages: &[Message]) -> Result<Vec<u32>> {
+        let template =
+            self.template.as_ref().ok_or_else(|| Error::model("the model has no chat template"))?;
+        let messages: Vec<_> = messages
+            .iter()
+            .map(|message| serde_json::json!({"role": message.role, "content": message.content}))
+            .collect();
+        let conversation = Conversation {
+            add_generation_prompt: true,
+            now: Moment::new(TODAY, 0),
+            ..Conversation::of(&messages)
+        };
+        // The template writes what begins a text itself.
+        self.tokenizer.encode(&template.render(&conversation)?, false)
+    }
+
     fn tokens(&self, text: &Scored) -> Result<Tokens> {
         let prompt = self.tokenizer.encode_prompt(&text.prompt)?.len();
         let mut tokens = self.tokenizer.encode_prompt(&(text.prompt.clone() + &text.completion))?;
@@ -246,12 +271,36 @@ impl LanguageModel for Engine {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { json_schema: false, messages: false, journaled: true }
+        Capabilities { json_schema: false, messages: self.inner.template.is_some(), journaled: true }
     }
 
     fn open(&self) -> Result<Box<dyn Session + '_>> {
         Ok(Box::new(self.stream()))
     }
+}
+
+/// The chat template that lies beside the weights.
+fn chat_template(
+    path: &Path,
+    checkpoint: &Checkpoint,
+    tokenizer: &Tokenizer,
+) -> Result<Option<ChatTemplate>> {
+    if path.is_dir() {
+        return ChatTemplate::of_folder(path);
+    }
+    let Some(source) = checkpoint.file("chat_template.jinja")? else { return Ok(None) };
+    let token = |name: &str, id: Option<u32>| {
+        id.and_then(|id| tokenizer.token_of(id)).map(|token| (name.to_owned(), token))
+    };
+    let special: SpecialTokens = [
+        token("bos_token", tokenizer.bos()),
+        token("eos_token", tokenizer.end()),
+        token("pad_token", tokenizer.pad()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    ChatTemplate::parse(&String::from_utf8_lossy(&source), special).map(Some)
 }
 
 /// How many cache blocks are made.

@@ -63,6 +63,8 @@ pub(super) struct Ask {
     pub(super) sampling: Arc<Sampling>,
     pub(super) seed: u64,
     pub(super) sample: u32,
+    /// Whether the end of text ends it.
+    pub(super) ends: bool,
 }
 
 /// The limits of one engine.
@@ -101,6 +103,7 @@ struct Sequence {
     seed: u64,
     seen: Option<Seen>,
     text: Text,
+    ends: bool,
 }
 
 impl<'a> Scheduler<'a> {
@@ -218,6 +221,7 @@ impl<'a> Scheduler<'a> {
                 seen: sample::is_penalised(&ask.sampling).then(|| Seen::prompt(&ask.prompt)),
                 text: Text::new(self.tokenizer.detokenizer(), &ask.sampling.stop),
                 tokens: ask.prompt,
+                ends: ask.ends,
                 sampling: ask.sampling,
             });
         }
@@ -253,7 +257,7 @@ impl Sequence {
     /// Takes one more token; says whether it was the last.
     fn push(&mut self, token: u32, tokenizer: &Tokenizer, tell: &mut dyn FnMut(Event)) -> Option<Finish> {
         self.tokens.push(token);
-        if tokenizer.eos().contains(&token) {
+        if self.ends && tokenizer.eos().contains(&token) {
             return Some(Finish::Eos);
         }
         if let Some(seen) = &mut self.seen {

@@ -8,7 +8,7 @@ use std::thread::Result as Caught;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
 use instil::Result;
-use instil::lm::{Event as Ended, Input, Next, Outcome, Request, Session, TICK};
+use instil::lm::{Event as Ended, Input, Next, Outcome, Request, Sampling, Session, TICK};
 
 use super::schedule::{Ask, Event, Scheduler};
 use super::{Inner, Memory, failed};
@@ -16,9 +16,25 @@ use super::{Inner, Memory, failed};
 /// Samples that wait for each one under way, so that a place that is free is taken at once.
 const QUEUE: usize = 2;
 
+/// A prompt in tokens.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// The caller's number for it.
+    pub id: u64,
+    /// The whole prompt, with whatever begins a text.
+    pub prompt: Vec<u32>,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// The seed, as in [`Request`].
+    pub seed: u64,
+    /// Whether the end of text ends the completion; without it nothing but its length and stop strings do.
+    pub ends: bool,
+}
+
 /// What a session's thread is told.
 enum Command {
     Ask(Vec<Request>),
+    AskTokens(Vec<TokenRequest>),
     Cancel(u64),
 }
 
@@ -91,6 +107,12 @@ impl Stream {
     pub fn ask(&mut self, requests: Vec<Request>) {
         self.pending += requests.iter().map(|request| request.samples.len()).sum::<usize>();
         self.command(Command::Ask(requests));
+    }
+
+    /// Takes prompts in tokens, a sample of each.
+    pub fn ask_tokens(&mut self, requests: Vec<TokenRequest>) {
+        self.pending += requests.len();
+        self.command(Command::AskTokens(requests));
     }
 
     /// Drops a request: none of its samples under way ends any more. `left` is how many of them had not.
@@ -184,6 +206,9 @@ fn run(
                 Ok(Command::Ask(requests)) => requests.into_iter().for_each(|request| {
                     take(inner, request, &mut scheduler, tell);
                 }),
+                Ok(Command::AskTokens(requests)) => requests.into_iter().for_each(|request| {
+                    take_tokens(inner, request, &mut scheduler, tell);
+                }),
                 Ok(Command::Cancel(request)) => scheduler.cancel(&HashSet::from([request]), blocks),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => break 'steps,
@@ -201,7 +226,11 @@ fn run(
 /// Puts a request's samples into the queue, or refuses them.
 fn take(inner: &Inner, request: Request, scheduler: &mut Scheduler<'_>, tell: &Sender<Told>) {
     let sampling = Arc::new(request.sampling);
-    match prompt(inner, &request.input) {
+    let tokens = match &request.input {
+        Input::Prompt(text) => inner.tokenizer.encode_prompt(text),
+        Input::Messages(messages) => inner.chat(messages),
+    };
+    match tokens.map_err(|e| e.to_string()).and_then(|tokens| fitting(inner, tokens)) {
         Ok(prompt) => {
             for sample in request.samples {
                 scheduler.push(Ask {
@@ -210,6 +239,7 @@ fn take(inner: &Inner, request: Request, scheduler: &mut Scheduler<'_>, tell: &S
                     sampling: Arc::clone(&sampling),
                     seed: request.seed,
                     sample,
+                    ends: true,
                 });
             }
         }
@@ -221,16 +251,33 @@ fn take(inner: &Inner, request: Request, scheduler: &mut Scheduler<'_>, tell: &S
     }
 }
 
-/// The tokens of a prompt, or why there are none.
-fn prompt(inner: &Inner, input: &Input) -> std::result::Result<Vec<u32>, String> {
-    let tokens = match input {
-        Input::Prompt(text) => inner.tokenizer.encode_prompt(text).map_err(|e| e.to_string())?,
-        Input::Messages(_) => return Err("the model has no chat template".to_owned()),
-    };
+/// [`take`] for a prompt in tokens.
+fn take_tokens(inner: &Inner, request: TokenRequest, scheduler: &mut Scheduler<'_>, tell: &Sender<Told>) {
+    match fitting(inner, request.prompt) {
+        Ok(prompt) => scheduler.push(Ask {
+            request: request.id,
+            prompt,
+            sampling: Arc::new(request.sampling),
+            seed: request.seed,
+            sample: 0,
+            ends: request.ends,
+        }),
+        Err(why) => {
+            let _ = tell.send(Told::Refused { request: request.id, sample: 0, why });
+        }
+    }
+}
+
+/// The tokens of a prompt if it can be completed, or why not.
+fn fitting(inner: &Inner, tokens: Vec<u32>) -> std::result::Result<Vec<u32>, String> {
+    let (window, vocab) = (inner.limits.window, inner.decoder.config().vocab);
+    if let Some(token) = tokens.iter().find(|token| **token as usize >= vocab) {
+        return Err(format!("token {token} isn't in the model's vocabulary of {vocab}"));
+    }
     match tokens.len() {
         0 => Err("the prompt has no token".to_owned()),
-        len if len >= inner.limits.window => {
-            Err(format!("the prompt has {len} tokens, the window {}", inner.limits.window))
+        len if len >= window => {
+            Err(format!("the prompt has {len} tokens, and the model's window is {window}"))
         }
         _ => Ok(tokens),
     }

@@ -4,6 +4,8 @@
 //! sixteen lanes from the first position seen, a weighted sum of values position by position: which other queries
 //! are computed beside it changes no bit.
 
+#![allow(clippy::needless_range_loop, reason = "indices name registers of several arrays")]
+
 use super::simd::{Isa, Simd, Work};
 
 /// Positions of a block. Attention adds in vectors of this width, so it is part of the numerics.

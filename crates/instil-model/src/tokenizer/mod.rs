@@ -269,6 +269,12 @@ impl Tokenizer {
         self.inner.id_to_token(id)
     }
 
+    /// The tokenizer of the `tokenizers` crate, where that is what encodes: one that was read from a GGUF file's
+    /// scores encodes otherwise.
+    pub fn hugging_face(&self) -> Option<Arc<tokenizers::Tokenizer>> {
+        self.merges.is_none().then(|| Arc::clone(&self.inner))
+    }
+
     /// The token that sequences begin with, if there is one.
     pub fn bos(&self) -> Option<u32> {
         self.bos

@@ -38,6 +38,14 @@ impl Plan {
     /// # Errors
     /// When an input is missing, a name unknown, or a combination of settings has no meaning.
     pub fn of(recipe: &Generate) -> Result<Self> {
+        Self::with_window(recipe, None)
+    }
+
+    /// [`Plan::of`] for a model whose window is known: it holds where the recipe names none.
+    ///
+    /// # Errors
+    /// As [`Plan::of`].
+    pub fn with_window(recipe: &Generate, own: Option<Window>) -> Result<Self> {
         if recipe.input.is_empty() {
             return Err(Error::usage("no input is named")
                 .with_hint("name files, folders or `-`, as in `instil generate notes/ -o out`"));
@@ -67,12 +75,12 @@ impl Plan {
         }
         let tokenizer = match &recipe.tokenizer {
             Some(path) => Some(Arc::new(chunk::load_tokenizer(Path::new(path))?)),
-            None => None,
+            None => own.as_ref().map(|own| Arc::clone(&own.tokenizer)),
         };
         let window = match (recipe.window, &tokenizer) {
             (Some(tokens), Some(tokenizer)) => Some(Window { tokens, tokenizer: Arc::clone(tokenizer) }),
             (Some(_), None) => return Err(needs_tokenizer("--window")),
-            (None, _) => None,
+            (None, _) => own,
         };
         let mut road = Road {
             kinds,

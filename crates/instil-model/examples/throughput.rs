@@ -1,0 +1,108 @@
+//! Prompts of tokens completed in batches, and how long that took.
+//!
+//!     cargo run --release -p instil-model --example throughput -- MODEL PROMPTS.json \
+//!         [--new 64] [--threads 2] [--quantize none] [--sequences 64] [--rows 256] [--score]
+//!
+//! PROMPTS.json is a list of objects with `ids`. Prints one line of JSON: load_seconds, seconds, prompt_tokens,
+//! new_tokens, and a hash of all tokens' text, which is the same whatever the settings. With `--score` the
+//! prompts are scored instead.
+#![allow(clippy::print_stdout)]
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use instil::lm::Sampling;
+use instil_model::engine::{Engine, Event, Settings, Streamed, TokenRequest, Tokens};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Prompt {
+    ids: Vec<u32>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut paths = Vec::new();
+    let (mut new, mut is_scored) = (64, false);
+    let mut settings = Settings::default();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
+        match argument.as_str() {
+            "--new" => new = value()?.parse()?,
+            "--threads" => settings.threads = value()?.parse()?,
+            "--quantize" => settings.weights.quantize = value()?.parse()?,
+            "--sequences" => settings.sequences = value()?.parse()?,
+            "--rows" => settings.rows = value()?.parse()?,
+            "--score" => is_scored = true,
+            _ => paths.push(PathBuf::from(argument)),
+        }
+    }
+    let [model, prompts] = &paths[..] else { return Err("a model and a file of prompts are wanted".into()) };
+    let prompts: Vec<Prompt> = serde_json::from_slice(&std::fs::read(prompts)?)?;
+    let prompt_tokens: usize = prompts.iter().map(|prompt| prompt.ids.len()).sum();
+
+    let start = Instant::now();
+    let engine = Engine::load(model, &settings)?;
+    let load_seconds = start.elapsed().as_secs_f64();
+
+    let start = Instant::now();
+    let mut hash = blake3::Hasher::new();
+    let new_tokens = if is_scored {
+        let texts: Vec<Tokens> =
+            prompts.into_iter().map(|prompt| Tokens { tokens: prompt.ids, from: 1 }).collect();
+        for nll in engine.score_tokens(&texts)? {
+            hash.update(&nll.to_le_bytes());
+        }
+        0
+    } else {
+        complete(&engine, prompts, new, &mut hash)?
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{}",
+        serde_json::json!({
+            "load_seconds": load_seconds, "seconds": seconds,
+            "prompt_tokens": prompt_tokens, "new_tokens": new_tokens,
+            "hash": &hash.finalize().to_hex()[..16],
+        })
+    );
+    Ok(())
+}
+
+/// Completes all prompts greedily, by exactly `new` tokens each; gives the number of new tokens.
+fn complete(
+    engine: &Engine,
+    prompts: Vec<Prompt>,
+    new: u32,
+    hash: &mut blake3::Hasher,
+) -> Result<u64, Box<dyn Error>> {
+    let mut stream = engine.stream();
+    let sampling = Sampling { temperature: 0.0, max_tokens: new, ..Sampling::default() };
+    let requests = (0..).zip(prompts).map(|(id, prompt)| TokenRequest {
+        id,
+        prompt: prompt.ids,
+        sampling: sampling.clone(),
+        seed: 0,
+        ends: false,
+    });
+    stream.ask_tokens(requests.collect());
+    let mut texts = BTreeMap::new();
+    let mut new_tokens = 0;
+    loop {
+        match stream.wait()? {
+            Streamed::Event(Event::Done { request, completion, .. }) => {
+                new_tokens += u64::from(completion.completion_tokens.unwrap_or(0));
+                texts.insert(request, completion.text);
+            }
+            Streamed::Event(Event::Text { .. }) | Streamed::Waiting => {}
+            Streamed::Refused { request, why, .. } => return Err(format!("prompt {request}: {why}").into()),
+            Streamed::Idle => break,
+        }
+    }
+    for text in texts.values() {
+        hash.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+    }
+    Ok(new_tokens)
+}
