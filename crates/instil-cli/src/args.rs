@@ -65,7 +65,8 @@ pub(crate) struct What {
     #[arg(short, long, value_delimiter = ',', value_name = "KINDS")]
     pub(crate) task: Option<Vec<String>>,
 
-    /// `rules`, or the name of a model behind --endpoint [default: rules]
+    /// `rules`, a folder with weights or a .gguf file, an id of the Hub, or what --endpoint calls its model
+    /// [default: rules]
     #[arg(short, long)]
     pub(crate) model: Option<String>,
 
@@ -196,6 +197,10 @@ pub(crate) struct How {
     /// A journal shared with other runs
     #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<String>,
+
+    /// Keep a local model's quantised weights in this folder for the next time
+    #[arg(long, value_name = "DIR")]
+    pub(crate) weights_cache: Option<PathBuf>,
 
     /// Write the output although calls failed for good; they are counted, and asked again the next time
     #[arg(long)]

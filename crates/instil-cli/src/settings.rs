@@ -1,18 +1,24 @@
 //! Flags over environment over recipe over defaults: what was typed, settled once.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use instil::lm::LanguageModel;
 use instil::lm::replay::Replay;
+use instil::pipeline::Window;
 use instil::prompt::Style;
 use instil::recipe::{Convert, FromRows, Generate};
 use instil::rules::Rules;
 use instil::{Error, Result};
+use instil_model::engine::{Engine, Settings};
+use instil_model::weights::{Checkpoint, Options};
+use instil_remote::hub::{self, Transfer};
 use instil_remote::{Api, Config, Endpoint};
 
 use crate::args::{ApiArg, ConvertWhat, How, HowOfAll, RowsWhat, What};
+use crate::commands::pull::hub_config;
 use crate::env;
 
 /// Puts the typed flags over a recipe's step.
@@ -87,7 +93,8 @@ pub(crate) fn how_over(step: &mut Generate, how: &How) {
     step.keep_run |= how.of_all.keep_run;
     step.allow_errors |= how.allow_errors;
     // The one environment variable that is a setting. With `rules` nothing may leave the machine.
-    if step.endpoint.is_none() && step.replay.is_none() && step.model != "rules" {
+    let is_here = step.model == "rules" || Path::new(&step.model).exists();
+    if step.endpoint.is_none() && step.replay.is_none() && !is_here {
         step.endpoint = env::get(env::OPENAI_BASE_URL);
     }
 }
@@ -152,14 +159,98 @@ pub(crate) fn threads(step: &Generate) -> NonZeroUsize {
         .unwrap_or(NonZeroUsize::MIN)
 }
 
-/// The generator that a settled step names.
-pub(crate) fn model(step: &Generate) -> Result<Box<dyn LanguageModel>> {
-    match &step.endpoint {
-        Some(endpoint) if step.replay.is_none() => {
+/// The generator that a settled step names; `local` are the weights of one that runs here.
+pub(crate) fn model(step: &Generate, local: Option<&Local>) -> Result<Box<dyn LanguageModel>> {
+    match (&step.endpoint, local) {
+        (_, Some(local)) => Ok(Box::new(local.load()?)),
+        (Some(endpoint), _) if step.replay.is_none() => {
             Ok(Box::new(Endpoint::connect(endpoint_config(step, endpoint)?)?))
         }
         _ => offline_model(step),
     }
+}
+
+/// Weights on this machine that a settled step names.
+pub(crate) struct Local {
+    path: PathBuf,
+    settings: Settings,
+}
+
+/// What [`Local::of`] found.
+pub(crate) enum Found {
+    /// The step's generator is none that runs here.
+    Nothing,
+    /// Ctrl-C came while the weights were fetched.
+    Interrupted,
+    /// These weights.
+    Weights(Local),
+}
+
+impl Local {
+    /// The weights of a step's model: a path, or an id of the Hub, which is fetched if it isn't in the cache.
+    pub(crate) fn of(
+        step: &Generate,
+        weights_cache: Option<PathBuf>,
+        watch: &mut dyn FnMut(&Transfer) -> ControlFlow<()>,
+    ) -> Result<Found> {
+        if !is_local(step) {
+            return match &step.quantize {
+                Some(quantize) => {
+                    Err(Error::usage(format!("--quantize {quantize} is for a model that runs here"))
+                        .with_hint("name its folder or .gguf file with --model, or leave --quantize out"))
+                }
+                None => Ok(Found::Nothing),
+            };
+        }
+        let path = Path::new(&step.model);
+        if path.exists() || looks_like_path(&step.model) {
+            return Self::at(path, step, weights_cache).map(Found::Weights);
+        }
+        match hub::resolve_model(&step.model, &hub_config()?, watch)? {
+            Some(path) => Self::at(&path, step, weights_cache).map(Found::Weights),
+            None => Ok(Found::Interrupted),
+        }
+    }
+
+    /// The weights of a step's model if they are there already.
+    pub(crate) fn if_here(step: &Generate) -> Result<Option<Self>> {
+        let is_path = Path::new(&step.model).exists() || looks_like_path(&step.model);
+        if !is_local(step) || !is_path {
+            return Ok(None);
+        }
+        Self::at(Path::new(&step.model), step, None).map(Some)
+    }
+
+    fn at(path: &Path, step: &Generate, weights_cache: Option<PathBuf>) -> Result<Self> {
+        let quantize = step.quantize.as_deref().unwrap_or("auto").parse()?;
+        let weights = Options { quantize, cache: weights_cache, ..Settings::default().weights };
+        let settings = Settings { weights, threads: step.threads, ..Settings::default() };
+        Ok(Self { path: path.to_owned(), settings })
+    }
+
+    /// The model's window with its tokenizer. Only headers are read.
+    pub(crate) fn window(&self) -> Result<Option<Window>> {
+        let checkpoint = Checkpoint::open_with(&self.path, &self.settings.weights)?;
+        let tokenizer = checkpoint.tokenizer()?.hugging_face();
+        Ok(tokenizer.map(|tokenizer| Window { tokens: checkpoint.config().positions, tokenizer }))
+    }
+
+    fn load(&self) -> Result<Engine> {
+        Engine::load(&self.path, &self.settings)
+    }
+}
+
+/// Whether a step's generator is weights on this machine.
+pub(crate) fn is_local(step: &Generate) -> bool {
+    step.model != "rules"
+        && step.endpoint.is_none()
+        && step.replay.is_none()
+        && (Path::new(&step.model).exists() || looks_like_path(&step.model) || step.model.contains('/'))
+}
+
+/// Whether a model's name can only be that of a file or folder.
+fn looks_like_path(model: &str) -> bool {
+    model.ends_with(".gguf") || model.starts_with(['.', '/', '~'])
 }
 
 /// Whether a step's generator is well named, as far as that can be said without calling anybody.
@@ -173,6 +264,7 @@ pub(crate) fn check_model(step: &Generate) -> Result<()> {
             }
             endpoint_config(step, endpoint).map(|_| ())
         }
+        _ if is_local(step) => Ok(()),
         _ => offline_model(step).map(|_| ()),
     }
 }
@@ -183,8 +275,8 @@ fn offline_model(step: &Generate) -> Result<Box<dyn LanguageModel>> {
         return Ok(Box::new(Replay::open(Path::new(recording))?));
     }
     if step.model != "rules" {
-        return Err(Error::usage(format!("model `{}` needs an endpoint", step.model)).with_hint(format!(
-            "this version runs no weights itself: start a server for it and add `--endpoint URL` (or set {}), or leave out --model",
+        return Err(Error::usage(format!("there is no model `{}`", step.model)).with_hint(format!(
+            "name a folder or .gguf file, an id of the Hub (`owner/name`), or a server with `--endpoint URL` (or {})",
             env::OPENAI_BASE_URL
         )));
     }

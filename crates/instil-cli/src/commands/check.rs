@@ -9,6 +9,7 @@ use instil::{Error, Result};
 use serde_json::json;
 
 use crate::args::{CheckArgs, How};
+use crate::settings::Local;
 use crate::{exit, output, settings};
 
 /// How many prompts are shown.
@@ -91,7 +92,9 @@ fn show_adapter(adapter: &Adapter, as_json: bool) -> u8 {
 /// Prints what a step would do.
 pub(crate) fn show(step: &Generate, as_json: bool) -> Result<u8> {
     settings::check_model(step)?;
-    let look = look(step, PROMPTS)?;
+    // Nothing is fetched for a look; a model that isn't here yet has no window to count with.
+    let window = Local::if_here(step)?.as_ref().map(Local::window).transpose()?.flatten();
+    let look = look(step, window, PROMPTS)?;
     if as_json {
         let object = json!({
             "files": look.files.iter().map(|file| json!({"name": &*file.name, "bytes": file.bytes})).collect::<Vec<_>>(),

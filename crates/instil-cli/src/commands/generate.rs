@@ -6,10 +6,12 @@ use instil::ledger::Ledger;
 use instil::recipe::{Generate, Step};
 use instil::reject::Stage;
 use instil::run::{Done, Plan, Report};
+use instil_remote::hub::Transfer;
 
 use crate::args::{GenerateArgs, How};
-use crate::progress::Progress;
-use crate::{output, settings, tables};
+use crate::progress::{Progress, catch_interrupts};
+use crate::settings::{Found, Local};
+use crate::{exit, output, settings, tables};
 use tables::reasons;
 
 pub(crate) fn run(args: GenerateArgs) -> Result<u8> {
@@ -41,10 +43,27 @@ pub(crate) fn execute(mut step: Generate, how: &How) -> Result<u8> {
 
 /// Runs a step; `shown` is what the user calls its output.
 fn to_path(step: &Generate, shown: &str, how: &How) -> Result<u8> {
-    let plan = Plan::of(step)?;
-    let model = settings::model(step)?;
-    let existing = super::before(&how.of_all, plan.layout.output(), plan.files.iter())?;
     let mut progress = Progress::start(how.of_all.quiet);
+    if settings::is_local(step) {
+        catch_interrupts()?;
+    }
+    let watch: &mut dyn FnMut(&Transfer) -> _ = &mut |transfer| progress.watch_transfer(transfer);
+    let local = match Local::of(step, how.weights_cache.clone(), watch)? {
+        Found::Nothing => None,
+        Found::Weights(local) => Some(local),
+        Found::Interrupted => {
+            progress.finish();
+            output::talk("interrupted; the same command goes on where this one stopped");
+            return Ok(exit::INTERRUPTED);
+        }
+    };
+    let window = local.as_ref().map(Local::window).transpose()?.flatten();
+    let plan = Plan::with_window(step, window)?;
+    let existing = super::before(&how.of_all, plan.layout.output(), plan.files.iter())?;
+    let model = settings::model(step, local.as_ref())?;
+    if !how.of_all.quiet {
+        model.notes().iter().for_each(|note| output::talk(note));
+    }
     let done = instil::run::generate(step, &plan, model.as_ref(), existing, &mut |ledger, read| {
         progress.watch(ledger, read)
     });
@@ -84,7 +103,7 @@ fn say(step: &Generate, shown: &str, how: &How, done: &Done, report: &Report, co
             }
             if step.model == "rules" && step.endpoint.is_none() && step.replay.is_none() {
                 output::talk(
-                    "made by `rules`, programs over your own text; for a model's rows name one with --endpoint",
+                    "made by `rules`, programs over your own text; for a model's rows name one with --model or --endpoint",
                 );
             }
         }

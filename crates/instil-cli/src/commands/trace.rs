@@ -9,8 +9,9 @@ use crate::{exit, output, settings};
 
 pub(crate) fn run(args: TraceArgs) -> Result<u8> {
     let trace = instil::trace::trace(&args.dataset, &args.id, |recipe| {
-        // A program or a recording is asked again; an endpoint would cost something.
-        if recipe.endpoint.is_some() { Ok(None) } else { settings::model(recipe).map(Some) }
+        // A program or a recording is asked again; weights and endpoints would cost something.
+        let costs = recipe.endpoint.is_some() || settings::is_local(recipe);
+        if costs { Ok(None) } else { settings::model(recipe, None).map(Some) }
     })?;
     if args.json {
         output::data(&serde_json::to_string(&trace).expect("a trace is plain values"));

@@ -175,11 +175,6 @@ impl Engine {
         self.inner.limits.window
     }
 
-    /// What the user should know about how the weights are held: sentences.
-    pub fn notes(&self) -> &[String] {
-        &self.inner.notes
-    }
-
     /// Begins a session that gives text as it comes.
     pub fn stream(&self) -> Stream {
         Stream::start(Arc::clone(&self.inner))
@@ -272,6 +267,10 @@ impl LanguageModel for Engine {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities { json_schema: false, messages: self.inner.template.is_some(), journaled: true }
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.inner.notes
     }
 
     fn open(&self) -> Result<Box<dyn Session + '_>> {

@@ -208,6 +208,11 @@ pub trait LanguageModel: Send + Sync {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// What the user should know of how it runs, such as a quantisation that memory made necessary: sentences.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
+
     /// Begins a session. Dropping the session cancels what is under way.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Plan;
 use crate::chunk;
 use crate::error::Result;
+use crate::pipeline::Window;
 use crate::recipe::Generate;
 use crate::reject::Reject;
 use crate::source::SourceFile;
@@ -38,8 +39,8 @@ pub struct LookPrompt {
 ///
 /// # Errors
 /// As [`Plan::of`] and [`Plan::documents`].
-pub fn look(recipe: &Generate, prompts: usize) -> Result<Look> {
-    let plan = Plan::of(recipe)?;
+pub fn look(recipe: &Generate, own: Option<Window>, prompts: usize) -> Result<Look> {
+    let plan = Plan::with_window(recipe, own)?;
     let mut look = Look {
         files: plan.files.clone(),
         kinds: plan.road.kinds.clone(),
