@@ -208,11 +208,14 @@ impl Config {
         config.checked()
     }
 
+    /// How many blocks there are: no model has more than this, and memory is asked for each.
+    const MOST_LAYERS: usize = 10_000;
+
     fn llama_like(family: Family, keys: &Keys<'_>) -> Result<Self> {
         keys.expect("hidden_act", "silu")?;
         let hidden = keys.count("hidden_size")?;
         let heads = keys.count("num_attention_heads")?;
-        let layers = keys.count("num_hidden_layers")?;
+        let layers = keys.layers("num_hidden_layers")?;
         let head_dim = keys.count_or("head_dim", hidden / heads.max(1))?;
         let attention_bias = keys.flag_or("attention_bias", false)?;
         Ok(Self {
@@ -250,7 +253,7 @@ impl Config {
         };
         let hidden = keys.count("hidden_size")?;
         let heads = keys.count("num_attention_heads")?;
-        let layers = keys.count("num_hidden_layers")?;
+        let layers = keys.layers("num_hidden_layers")?;
         let head_dim = hidden / heads.max(1);
         let share = keys.rope_number("partial_rotary_factor")?;
         let share = share.map_or_else(|| keys.number_or("rotary_pct", 0.25), Ok)?;
@@ -290,7 +293,7 @@ impl Config {
         };
         let hidden = keys.count("n_embd")?;
         let heads = keys.count("n_head")?;
-        let layers = keys.count("n_layer")?;
+        let layers = keys.layers("n_layer")?;
         let head_dim = hidden / heads.max(1);
         Ok(Self {
             family: Family::GptJ,
@@ -418,6 +421,14 @@ impl Keys<'_> {
     fn count(&self, key: &str) -> Result<usize> {
         let count = self.get(key).and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
         count.ok_or_else(|| self.wrong(key, "a whole number"))
+    }
+
+    fn layers(&self, key: &str) -> Result<usize> {
+        let layers = self.count(key)?;
+        if layers > Config::MOST_LAYERS {
+            return Err(Error::input(format!("config.json: `{key}` is {layers}, more than any model has")));
+        }
+        Ok(layers)
     }
 
     fn optional_count(&self, key: &str) -> Result<Option<usize>> {
