@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::form::{Form, Kind, holds_text, is_asked};
-use super::halves::{Halves, count_fields, count_structure, unfit, wanted};
+use super::form::{Form, Kind, holds_bool, holds_text, is_asked};
+use super::halves::{Halves, label_of, unfit, wanted, with_definition};
 use super::keys::{At, Keys, Misfit, list, text};
 use super::loss::{Loss, Losses};
-use super::record::{Content, Record, Role, TaskPart, Turn};
+use super::record::{Content, Preference, Record, Role, TaskPart, Turn};
 
 /// Instruction, input and output.
 pub(super) struct Alpaca {
@@ -21,13 +21,14 @@ pub(super) struct Alpaca {
     pub(super) output: &'static str,
     /// Whether `system` and `history` have places.
     pub(super) has_history: bool,
+    /// The name of the boolean that says whether the output is good.
+    pub(super) label: Option<&'static str>,
 }
 
 const COLUMNS: [&[&str]; 2] = [&["instruction", "input", "output"], &["instruction", "input", "response"]];
 
 impl Form for Alpaca {
-    fn read(&self, row: &Map<String, Value>) -> Result<Record, Misfit> {
-        let mut keys = Keys::of(row, At::Row);
+    fn read(&self, keys: &mut Keys<'_>) -> Result<Record, Misfit> {
         let instruction = keys.needed_text("instruction")?;
         let input = keys.text("input")?;
         let output = keys.needed_text(self.output)?;
@@ -41,9 +42,11 @@ impl Form for Alpaca {
                 }
             }
         }
+        if let Some(label) = self.label {
+            record.preference = Some(Preference::Label(keys.needed_bool(label)?));
+        }
         if record.turns.is_empty() {
-            let definition = Some(instruction);
-            record.task = Some(Arc::new(TaskPart { definition, ..TaskPart::default() }));
+            record.task = Some(Arc::new(TaskPart::of(instruction)));
             record.turns.extend(input.map(|input| Turn::new(Role::User, input)));
         } else {
             // After a conversation the instruction is a turn of it, not what holds for all of them.
@@ -61,7 +64,6 @@ impl Form for Alpaca {
             record.turns.push(turn);
         }
         record.turns.push(Turn::new(Role::Assistant, output));
-        (record.extra, record.spelling) = keys.rest();
         Ok(record)
     }
 
@@ -76,9 +78,7 @@ impl Form for Alpaca {
             Some((record, history)) => (std::borrow::Cow::Owned(record), Some(history)),
             None => (std::borrow::Cow::Borrowed(record), None),
         };
-        let halves = Halves::of(&record, losses);
-        count_structure(&record, losses);
-        count_fields(&record, losses);
+        let halves = Halves::counted(&record, losses);
         let output = wanted(halves.completion, "output", "Alpaca")?;
         let (instruction, input) = match (halves.definition, halves.input) {
             (Some(definition), input) => (definition, input),
@@ -98,25 +98,33 @@ impl Form for Alpaca {
         if let Some(history) = history {
             row.insert("history".to_owned(), history);
         }
+        if let Some(label) = self.label {
+            row.insert(label.to_owned(), label_of(&record)?);
+        }
         Ok(row)
     }
 
     fn fits(&self, row: &Map<String, Value>) -> bool {
-        let has_its_own = match self.has_history {
-            true => holds_text(row, "system") || row.get("history").is_some_and(Value::is_array),
+        let has_its_own = match (self.has_history, self.label) {
+            (_, Some(label)) => holds_bool(row, label),
+            (true, _) => holds_text(row, "system") || row.get("history").is_some_and(Value::is_array),
             // Without an input, `instruction` and `response` are a plain pair.
-            false => self.output == "output" || row.contains_key("input"),
+            (false, _) => self.output == "output" || row.contains_key("input"),
         };
         has_its_own && holds_text(row, "instruction") && holds_text(row, self.output)
     }
 
     fn why(&self) -> String {
-        let besides = if self.has_history { ", besides `system` or `history`" } else { "" };
+        let besides = match (self.label, self.has_history) {
+            (Some(label), _) => format!(", and `{label}` is a boolean"),
+            (None, true) => ", besides `system` or `history`".to_owned(),
+            (None, false) => String::new(),
+        };
         format!("`instruction` and `{}` are texts{besides}", self.output)
     }
 
     fn kind(&self) -> Kind {
-        Kind::Tuning
+        if self.label.is_some() { Kind::Label } else { Kind::Tuning }
     }
 
     fn columns(&self) -> &'static [&'static str] {
@@ -171,7 +179,7 @@ fn split_history(record: &Record) -> Option<(Record, Value)> {
     // What holds for the whole task stands before the first round.
     let definition = record.definition();
     let first = |index: usize, text: &str| match definition {
-        Some(definition) if index == 0 => super::halves::with_definition(definition, text),
+        Some(definition) if index == 0 => with_definition(definition, text),
         _ => text.to_owned(),
     };
     let history = rounds.iter().enumerate().map(|(index, [user, assistant])| {

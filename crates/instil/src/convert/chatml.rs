@@ -5,11 +5,12 @@
 
 use serde_json::{Map, Value};
 
+use super::chat::turns_of;
+use super::dialect::OPENAI;
 use super::form::{Form, Kind};
-use super::halves::{count_fields, count_structure, unfit};
+use super::halves::{answers_something, count_fields, count_structure, text_of, unfit};
 use super::keys::{At, Keys, Misfit};
 use super::loss::Losses;
-use super::messages::{OPENAI, turns_of};
 use super::record::{Content, Record, Role, Turn};
 use crate::reject::Reason;
 
@@ -20,15 +21,13 @@ const END: &str = "<|im_end|>";
 pub(super) struct ChatMl;
 
 impl Form for ChatMl {
-    fn read(&self, row: &Map<String, Value>) -> Result<Record, Misfit> {
-        let mut keys = Keys::of(row, At::Row);
+    fn read(&self, keys: &mut Keys<'_>) -> Result<Record, Misfit> {
         let text = keys.needed_text("text")?;
-        let mut record = Record::of(parse(&text)?);
+        let record = Record::of(parse(&text)?);
         // Line ends between messages are not everywhere; and a prompt for generation ends open.
         if render(&record.turns).as_deref() != Ok(&text) {
             keys.spell("text", text.into());
         }
-        (record.extra, record.spelling) = keys.rest();
         Ok(record)
     }
 
@@ -38,14 +37,11 @@ impl Form for ChatMl {
         is_same: bool,
         losses: &mut Losses,
     ) -> Result<Map<String, Value>, Misfit> {
-        if record.is_plain_text() && !is_same {
-            return Err(unfit("it is a text without a prompt, and messages answer something"));
-        }
+        answers_something(record, is_same)?;
         count_structure(record, losses);
         count_fields(record, losses);
         let turns = turns_of(record, true);
-        let plain: Vec<Turn> =
-            turns.iter().map(|turn| Turn::new(turn.role, super::halves::text_of(turn, losses))).collect();
+        let plain: Vec<Turn> = turns.iter().map(|turn| Turn::new(turn.role, text_of(turn, losses))).collect();
         if plain.is_empty() {
             return Err(unfit("there is no message"));
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::keys::Misfit;
+use super::keys::{Keys, Misfit};
 use super::loss::Losses;
 use super::record::{Record, Role};
 
@@ -27,8 +27,9 @@ pub enum Kind {
 
 /// One way to write a record as a row.
 pub(super) trait Form: Sync {
-    /// The record of a row.
-    fn read(&self, row: &Map<String, Value>) -> Result<Record, Misfit>;
+    /// The record of a row. Keys that nobody takes, and how those that were taken are spelt, are added by the
+    /// caller.
+    fn read(&self, keys: &mut Keys<'_>) -> Result<Record, Misfit>;
 
     /// The row of a record; what it can't carry is added to `losses`. `is_same` says that the record was read
     /// from this very shape. What a record has in `extra` and `spelling` is not its matter, and what it has in
@@ -50,7 +51,9 @@ pub(super) trait Form: Sync {
     fn kind(&self) -> Kind;
 
     /// The names of its columns where each is a text, so that they fit a table; none where rows nest.
-    fn columns(&self) -> &'static [&'static str];
+    fn columns(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// The JSON pointer of a turn's content; turns after the last are those of the better answer.
     fn path(&self, record: &Record, turn: usize) -> String;
@@ -59,6 +62,20 @@ pub(super) trait Form: Sync {
 /// Whether the turn of this number is said by the one who asks.
 pub(super) fn is_asked(record: &Record, turn: usize) -> bool {
     record.turns.get(turn).is_some_and(|turn| turn.role != Role::Assistant)
+}
+
+/// What a row has whose columns are texts, in words.
+pub(super) fn texts(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [name] => format!("{name} is a text"),
+        names => format!("{} are texts", names.join(" and ")),
+    }
+}
+
+/// Whether there is a boolean.
+pub(super) fn holds_bool(row: &Map<String, Value>, key: &str) -> bool {
+    row.get(key).is_some_and(Value::is_boolean)
 }
 
 /// Whether there is a text, or a null in a text's place.

@@ -1,8 +1,10 @@
 //! A conversation as texts, for shapes that have no messages: what is given and what is to be learnt.
 
+use serde_json::Value;
+
 use super::keys::{At, Misfit};
 use super::loss::{Loss, Losses};
-use super::record::{Content, Record, Role, Turn};
+use super::record::{Content, Preference, Record, Role, Turn};
 use crate::reject::Reason;
 
 /// A record as a few texts.
@@ -42,6 +44,20 @@ impl Halves {
             input: joined(before, losses),
             completion: joined(answer, losses),
         }
+    }
+
+    /// The same for a shape that has texts alone: whatever else there is is counted.
+    pub(super) fn counted(record: &Record, losses: &mut Losses) -> Self {
+        count_structure(record, losses);
+        count_fields(record, losses);
+        Self::of(record, losses)
+    }
+
+    /// The same for a shape without a place for standing instructions.
+    pub(super) fn without_system(record: &Record, losses: &mut Losses) -> Self {
+        let halves = Self::counted(record, losses);
+        losses.add_if(halves.system.is_some(), Loss::System);
+        halves
     }
 
     /// Definition and input as one text.
@@ -88,7 +104,7 @@ pub(super) fn text_of(turn: &Turn, losses: &mut Losses) -> String {
                 let only_text = part.as_object().is_some_and(|part| {
                     part.get("type").is_some_and(|kind| kind == "text") && part.len() == 2
                 });
-                let text = part.get("text").and_then(serde_json::Value::as_str);
+                let text = part.get("text").and_then(Value::as_str);
                 losses.add_if(text.is_none() || !only_text, Loss::Parts);
                 text.unwrap_or_default()
             });
@@ -111,6 +127,13 @@ pub(super) fn count_fields(record: &Record, losses: &mut Losses) {
     losses.add_if(!record.fields.values().all(is_said), Loss::Fields);
 }
 
+/// What of a record no shape of messages can carry.
+pub(super) fn count_messages(record: &Record, losses: &mut Losses) {
+    count_task(record, losses);
+    losses.add_if(!record.references.is_empty(), Loss::References);
+    count_fields(record, losses);
+}
+
 /// What of a task only a task's file can carry; its definition goes before the input.
 pub(super) fn count_task(record: &Record, losses: &mut Losses) {
     if let Some(task) = &record.task {
@@ -125,6 +148,45 @@ pub(super) fn count_task(record: &Record, losses: &mut Losses) {
 /// The answer or prompt that a shape can't do without.
 pub(super) fn wanted(text: Option<String>, what: &str, shape: &str) -> Result<String, Misfit> {
     text.ok_or_else(|| unfit(format!("there is no {what}, which {shape} has")))
+}
+
+/// The texts of one prompt and one answer with nothing around them, which is all that can be joined as it is.
+pub(super) fn bare_pair(record: &Record) -> Option<[&Turn; 2]> {
+    match record.turns.as_slice() {
+        [prompt, answer]
+            if prompt.role == Role::User
+                && answer.role == Role::Assistant
+                && record.system.is_none()
+                && record.task.is_none() =>
+        {
+            Some([prompt, answer])
+        }
+        _ => None,
+    }
+}
+
+/// Refuses a text without a prompt where turns are to be written.
+pub(super) fn answers_something(record: &Record, is_same: bool) -> Result<(), Misfit> {
+    match record.is_plain_text() && !is_same {
+        true => Err(unfit("it is a text without a prompt, and messages answer something")),
+        false => Ok(()),
+    }
+}
+
+/// Whether the answer is good, where that has been said.
+pub(super) fn label_of(record: &Record) -> Result<Value, Misfit> {
+    match record.preference {
+        Some(Preference::Label(label)) => Ok(label.into()),
+        _ => Err(unfit("nothing says whether the answer is good")),
+    }
+}
+
+/// The two answers of a record.
+pub(super) fn pair_of(record: &Record) -> Result<(&[Turn], &[Turn]), Misfit> {
+    match &record.preference {
+        Some(Preference::Pair { chosen, rejected }) => Ok((chosen, rejected)),
+        _ => Err(unfit("there are no two answers of which one is better")),
+    }
 }
 
 /// The record can't be written in the shape that is asked for.

@@ -86,11 +86,12 @@ pub(super) struct Keys<'a> {
     at: At<'a>,
     taken: Vec<&'a str>,
     spelling: Map<String, Value>,
+    kept: Map<String, Value>,
 }
 
 impl<'a> Keys<'a> {
     pub(super) fn of(object: &'a Map<String, Value>, at: At<'a>) -> Self {
-        Self { object, at, taken: Vec::with_capacity(8), spelling: Map::new() }
+        Self { object, at, taken: Vec::with_capacity(8), spelling: Map::new(), kept: Map::new() }
     }
 
     /// The keys of a value that has to be an object.
@@ -144,6 +145,18 @@ impl<'a> Keys<'a> {
         text(self.needed(key)?, &at.key(key))
     }
 
+    /// A boolean that must be there.
+    pub(super) fn needed_bool(&mut self, key: &'a str) -> Result<bool, Misfit> {
+        let at = self.at;
+        let value = self.needed(key)?;
+        value.as_bool().ok_or_else(|| at.key(key).wrong_type("a boolean", value))
+    }
+
+    /// Keeps something under a key as what has no place.
+    pub(super) fn keep(&mut self, key: &str, value: Value) {
+        self.kept.insert(key.to_owned(), value);
+    }
+
     /// Remembers how a known key was written.
     pub(super) fn spell(&mut self, key: &str, value: Value) {
         self.spelling.insert(key.to_owned(), value);
@@ -157,7 +170,7 @@ impl<'a> Keys<'a> {
 
     /// The keys that nobody took, and the spellings of those that were.
     pub(super) fn rest(self) -> (Map<String, Value>, Map<String, Value>) {
-        let mut extra = Map::new();
+        let mut extra = self.kept;
         if self.taken.len() < self.object.len() {
             for (key, value) in self.object {
                 if !self.taken.contains(&key.as_str()) {

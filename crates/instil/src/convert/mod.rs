@@ -30,9 +30,15 @@ mod form;
 mod alpaca;
 mod pair;
 mod plain;
-mod messages;
+mod dialect;
+mod chat;
 mod chatml;
-mod trl;
+mod prompts;
+mod steps;
+mod answer_texts;
+mod answer_messages;
+mod tools;
+mod segments;
 mod task_file;
 mod shapes;
 mod detect;
@@ -52,6 +58,7 @@ pub use shapes::SHAPES;
 
 use crate::error::{Error, Result, nearest};
 use form::Form;
+use keys::{At, Keys};
 use record::{Content, Preference, Role, Turn};
 
 /// One way in which datasets are written.
@@ -115,7 +122,13 @@ impl Shape {
     /// The records of a row: one, or of a task's file one for each instance.
     pub fn read(&self, row: &Map<String, Value>) -> Vec<std::result::Result<Record, Misfit>> {
         let mut read = match self.form {
-            Holds::Record(form) => vec![form.read(row)],
+            Holds::Record(form) => {
+                let mut keys = Keys::of(row, At::Row);
+                vec![form.read(&mut keys).map(|mut record| {
+                    (record.extra, record.spelling) = keys.rest();
+                    record
+                })]
+            }
             Holds::Task => task_file::read(row),
         };
         for record in read.iter_mut().flatten() {

@@ -1,10 +1,10 @@
-//! Plain text, and prompts without answers.
+//! Plain text, and prompts without answers (spec/uit.md 7.7).
 
 use serde_json::{Map, Value};
 
-use super::form::{Form, Kind, holds_text};
-use super::halves::{Halves, count_fields, count_structure, unfit, wanted};
-use super::keys::{At, Keys, Misfit};
+use super::form::{Form, Kind, holds_text, texts};
+use super::halves::{Halves, bare_pair, unfit, wanted};
+use super::keys::{Keys, Misfit};
 use super::loss::{Loss, Losses};
 use super::record::{Record, Role, Turn};
 
@@ -12,31 +12,21 @@ use super::record::{Record, Role, Turn};
 pub(super) struct Text;
 
 impl Form for Text {
-    fn read(&self, row: &Map<String, Value>) -> Result<Record, Misfit> {
-        let mut keys = Keys::of(row, At::Row);
-        let mut record = Record::of(vec![Turn::new(Role::Assistant, keys.needed_text("text")?)]);
-        (record.extra, record.spelling) = keys.rest();
-        Ok(record)
+    fn read(&self, keys: &mut Keys<'_>) -> Result<Record, Misfit> {
+        Ok(Record::of(vec![Turn::new(Role::Assistant, keys.needed_text("text")?)]))
     }
 
     fn write(&self, record: &Record, _: bool, losses: &mut Losses) -> Result<Map<String, Value>, Misfit> {
-        let is_pair = matches!(record.turns.as_slice(), [prompt, completion]
-            if prompt.role == Role::User && completion.role == Role::Assistant);
-        let is_bare = record.system.is_none() && record.task.is_none();
-        count_structure(record, losses);
-        count_fields(record, losses);
-        let halves = Halves::of(record, losses);
-        let text = match (record.is_plain_text(), is_pair && is_bare) {
-            (true, _) => wanted(halves.completion, "text", "plain text")?,
-            (_, true) => {
-                losses.add(Loss::Roles);
-                [halves.input, halves.completion].into_iter().flatten().collect()
-            }
-            _ => {
-                return Err(unfit(
-                    "a conversation becomes text by a chat template alone; `chatml` is one such text",
-                ));
-            }
+        let halves = Halves::counted(record, losses);
+        let text = if record.is_plain_text() {
+            wanted(halves.completion, "text", "plain text")?
+        } else if bare_pair(record).is_some() {
+            losses.add(Loss::Roles);
+            [halves.input, halves.completion].into_iter().flatten().collect()
+        } else {
+            return Err(unfit(
+                "a conversation becomes text by a chat template alone; `chatml` is one such text",
+            ));
         };
         Ok(Map::from_iter([("text".to_owned(), text.into())]))
     }
@@ -46,7 +36,7 @@ impl Form for Text {
     }
 
     fn why(&self) -> String {
-        "`text` is a text".to_owned()
+        texts(&["text"])
     }
 
     fn kind(&self) -> Kind {
@@ -66,20 +56,15 @@ impl Form for Text {
 pub(super) struct Prompt;
 
 impl Form for Prompt {
-    fn read(&self, row: &Map<String, Value>) -> Result<Record, Misfit> {
-        let mut keys = Keys::of(row, At::Row);
+    fn read(&self, keys: &mut Keys<'_>) -> Result<Record, Misfit> {
         let mut record = Record::of(vec![Turn::new(Role::User, keys.needed_text("prompt")?)]);
         record.prompt = Some(1);
-        (record.extra, record.spelling) = keys.rest();
         Ok(record)
     }
 
     fn write(&self, record: &Record, _: bool, losses: &mut Losses) -> Result<Map<String, Value>, Misfit> {
-        count_structure(record, losses);
-        count_fields(record, losses);
-        let halves = Halves::of(record, losses);
+        let halves = Halves::without_system(record, losses);
         losses.add_if(halves.completion.is_some(), Loss::Completion);
-        losses.add_if(halves.system.is_some(), Loss::System);
         let prompt = wanted(halves.prompt(), "prompt", "a row of prompts")?;
         Ok(Map::from_iter([("prompt".to_owned(), prompt.into())]))
     }

@@ -83,6 +83,13 @@ pub struct TaskPart {
     pub spelling: Map<String, Value>,
 }
 
+impl TaskPart {
+    /// A task of which the definition alone is known.
+    pub fn of(definition: impl Into<String>) -> Self {
+        Self { definition: Some(definition.into()), ..Self::default() }
+    }
+}
+
 /// An example that belongs to a task's definition.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskExample {

@@ -1,11 +1,16 @@
 //! The table of shapes, in the order in which a row is tried against them: the first that fits is what it is.
 
 use super::alpaca::Alpaca;
+use super::answer_messages::{Messages, OpenAiPreference, PromptAt};
+use super::answer_texts::Texts;
+use super::chat::Chat;
 use super::chatml::ChatMl;
-use super::messages::{AXOLOTL, Chat, OPENAI, PYGMALION, SHAREGPT};
+use super::dialect::{AXOLOTL, OPENAI, PYGMALION, SHAREGPT};
 use super::pair::Pair;
 use super::plain::{Prompt, Text};
-use super::trl::{Messages, OpenAiPreference, PromptMessages, Segments, Stepwise, Texts, Unpaired};
+use super::prompts::PromptMessages;
+use super::segments::Segments;
+use super::steps::Stepwise;
 use super::{Holds, Shape};
 
 /// A shape whose row holds one record.
@@ -21,11 +26,8 @@ macro_rules! pair {
         shape!($name, [$($also),*], $about, Pair {
             prompt: $prompt,
             completion: $completion,
-            system: None,
-            before: None,
-            definition: None,
-            fields: &[],
             columns: &[$prompt, $completion],
+            ..Pair::BARE
         })
     };
 }
@@ -73,21 +75,27 @@ pub static SHAPES: &[Shape] = &[
     ),
     shape!(
         "preference-messages",
-        ["trl.preference-conversational", "axolotl.orpo.chat_template.argilla"],
+        ["trl.preference-conversational"],
         "Prompt and two answers, each a list of messages.",
-        Messages { prompt: Some("prompt"), dialect: OPENAI, is_single: false }
+        Messages { prompt: PromptAt::List("prompt"), dialect: OPENAI, is_single: false }
+    ),
+    shape!(
+        "preference-ultra",
+        ["axolotl.chatml.ultra", "axolotl.llama3.ultra", "axolotl.orpo.chat_template.argilla"],
+        "Two conversations, of which one ends better, beside their prompt as a text.",
+        Messages { prompt: PromptAt::Text("prompt"), dialect: OPENAI, is_single: false }
     ),
     shape!(
         "preference-chat",
         ["axolotl.dpo.chat_template", "llamafactory.openai-ranking"],
         "A list of messages and two messages that go on from it.",
-        Messages { prompt: Some("messages"), dialect: OPENAI, is_single: true }
+        Messages { prompt: PromptAt::List("messages"), dialect: OPENAI, is_single: true }
     ),
     shape!(
         "preference-sharegpt",
         ["llamafactory.sharegpt-ranking"],
         "ShareGPT's conversations and two messages that go on from them.",
-        Messages { prompt: Some("conversations"), dialect: SHAREGPT, is_single: true }
+        Messages { prompt: PromptAt::List("conversations"), dialect: SHAREGPT, is_single: true }
     ),
     texts!(
         "dpo-intel",
@@ -176,7 +184,7 @@ pub static SHAPES: &[Shape] = &[
         "preference-implicit-messages",
         ["trl.preference-implicit-conversational", "torchtune.preference", "axolotl.chatml.argilla_chat"],
         "Two conversations, of which one ends better.",
-        Messages { prompt: None, dialect: OPENAI, is_single: false }
+        Messages { prompt: PromptAt::Both, dialect: OPENAI, is_single: false }
     ),
     texts!(
         "preference-implicit",
@@ -198,13 +206,13 @@ pub static SHAPES: &[Shape] = &[
         "unpaired",
         ["trl.unpaired-preference", "kto"],
         "Prompt and completion as texts, and whether the completion is good.",
-        Unpaired
+        Pair { label: Some("label"), ..Pair::BARE }
     ),
     shape!(
         "axolotl-chat",
         ["axolotl.chat_template"],
         "A list of messages that say by `train` whether the loss counts them.",
-        Chat { list: "messages", dialect: AXOLOTL, is_sharegpt: false }
+        Chat { list: "messages", dialect: AXOLOTL, is_sharegpt: false, label: None }
     ),
     shape!(
         "messages",
@@ -217,43 +225,43 @@ pub static SHAPES: &[Shape] = &[
             "fireworks.messages"
         ],
         "A list of role and content, with tools where there are any.",
-        Chat { list: "messages", dialect: OPENAI, is_sharegpt: false }
+        Chat { list: "messages", dialect: OPENAI, is_sharegpt: false, label: None }
     ),
     shape!(
         "sharegpt",
         ["llamafactory.sharegpt", "torchtune.sharegpt", "axolotl.sharegpt"],
         "ShareGPT: `conversations`, a list of `from` and `value`.",
-        Chat { list: "conversations", dialect: SHAREGPT, is_sharegpt: true }
+        Chat { list: "conversations", dialect: SHAREGPT, is_sharegpt: true, label: None }
     ),
     shape!(
         "pygmalion",
         ["axolotl.pygmalion"],
         "ShareGPT's conversations with `role` for `from`.",
-        Chat { list: "conversations", dialect: PYGMALION, is_sharegpt: true }
+        Chat { list: "conversations", dialect: PYGMALION, is_sharegpt: true, label: None }
     ),
     shape!(
         "conversations-messages",
         [],
         "OpenAI's messages under the key `conversations`.",
-        Chat { list: "conversations", dialect: OPENAI, is_sharegpt: false }
+        Chat { list: "conversations", dialect: OPENAI, is_sharegpt: false, label: None }
     ),
     shape!(
         "llamafactory-alpaca",
         ["llamafactory.alpaca"],
         "Alpaca with `system` and `history`.",
-        Alpaca { output: "output", has_history: true }
+        Alpaca { output: "output", has_history: true, label: None }
     ),
     shape!(
         "alpaca",
         ["axolotl.alpaca"],
         "Instruction, input and output.",
-        Alpaca { output: "output", has_history: false }
+        Alpaca { output: "output", has_history: false, label: None }
     ),
     shape!(
         "gpteacher",
         ["axolotl.gpteacher", "axolotl.alpaca_chat"],
         "Instruction, input and response.",
-        Alpaca { output: "response", has_history: false }
+        Alpaca { output: "response", has_history: false, label: None }
     ),
     shape!(
         "ctga",
@@ -262,9 +270,6 @@ pub static SHAPES: &[Shape] = &[
         Pair {
             prompt: "input",
             completion: "output",
-            system: None,
-            before: None,
-            definition: None,
             fields: &["context", "task_input", "task_output", "task_type", "dataset", "dataset_config"],
             columns: &[
                 "context",
@@ -276,6 +281,7 @@ pub static SHAPES: &[Shape] = &[
                 "input",
                 "output",
             ],
+            ..Pair::BARE
         }
     ),
     pair!(
@@ -292,11 +298,9 @@ pub static SHAPES: &[Shape] = &[
         Pair {
             prompt: "inputs",
             completion: "targets",
-            system: None,
-            before: None,
             definition: Some("definition"),
-            fields: &[],
             columns: &["definition", "inputs", "targets"],
+            ..Pair::BARE
         }
     ),
     pair!("flan", ["inputs-targets"], "FLAN: `inputs` and `targets`.", "inputs", "targets"),
@@ -308,10 +312,8 @@ pub static SHAPES: &[Shape] = &[
             prompt: "question",
             completion: "response",
             system: Some("system_prompt"),
-            before: None,
-            definition: None,
-            fields: &[],
             columns: &["system_prompt", "question", "response"],
+            ..Pair::BARE
         }
     ),
     shape!(
@@ -321,11 +323,9 @@ pub static SHAPES: &[Shape] = &[
         Pair {
             prompt: "question",
             completion: "answer",
-            system: None,
             before: Some("context"),
-            definition: None,
-            fields: &[],
             columns: &["context", "question", "answer"],
+            ..Pair::BARE
         }
     ),
     shape!(
@@ -335,11 +335,9 @@ pub static SHAPES: &[Shape] = &[
         Pair {
             prompt: "question",
             completion: "answer",
-            system: None,
             before: Some("article"),
-            definition: None,
-            fields: &[],
             columns: &["article", "question", "answer"],
+            ..Pair::BARE
         }
     ),
     shape!(
@@ -349,11 +347,9 @@ pub static SHAPES: &[Shape] = &[
         Pair {
             prompt: "question",
             completion: "answer",
-            system: None,
             before: Some("category"),
-            definition: None,
-            fields: &[],
             columns: &["category", "question", "answer"],
+            ..Pair::BARE
         }
     ),
     pair!("oasst", ["axolotl.oasst"], "`INSTRUCTION` and `RESPONSE`.", "INSTRUCTION", "RESPONSE"),

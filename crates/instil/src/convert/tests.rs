@@ -267,6 +267,15 @@ fn rows_of(shape: &Shape) -> BoxedStrategy<Value> {
             ("rejected", true, messages()),
             ("tools", false, tools()),
         ]),
+        "preference-ultra" => (messages(), answer(), answer(), text())
+            .prop_map(|(turns, chosen, rejected, prompt)| {
+                let join = |answer: &Value| {
+                    let all = turns.as_array().unwrap().iter().chain(answer.as_array().unwrap());
+                    Value::Array(all.cloned().collect())
+                };
+                json!({"prompt": prompt, "chosen": join(&chosen), "rejected": join(&rejected)})
+            })
+            .boxed(),
         "preference-chat" => row(vec![
             ("messages", true, messages()),
             ("chosen", true, message("weight")),

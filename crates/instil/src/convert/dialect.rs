@@ -1,12 +1,10 @@
-//! Lists of messages: OpenAI's, ShareGPT's and their like (spec/uit.md 7.2, 7.3, 7.8).
+//! How messages are written: OpenAI's, ShareGPT's and their like (spec/uit.md 7.2, 7.3, 7.8).
 
 use serde_json::{Map, Value, json};
 
-use super::form::{Form, Kind};
-use super::halves::{count_fields, with_definition};
 use super::keys::{At, Keys, Misfit, list};
 use super::loss::{Loss, Losses};
-use super::record::{Content, Record, Role, ToolCall, Turn};
+use super::record::{Content, Role, ToolCall, Turn};
 use crate::reject::Reason;
 
 /// How messages are written in a list.
@@ -82,6 +80,20 @@ const REASONING: &str = "reasoning_content";
 const CALL: &str = "function_call";
 
 impl Dialect {
+    /// Whether a value looks like a message.
+    pub(super) fn is_message(&self, value: &Value) -> bool {
+        value.get(self.role).is_some_and(Value::is_string)
+            && (self.has_calls || value.get(self.content).is_some())
+    }
+
+    /// Whether a key holds a list of messages, or an empty one.
+    pub(super) fn holds_list(&self, row: &Map<String, Value>, key: &str) -> bool {
+        match row.get(key) {
+            Some(Value::Array(messages)) => messages.first().is_none_or(|message| self.is_message(message)),
+            _ => false,
+        }
+    }
+
     /// The turns of a list of messages.
     pub(super) fn read(&self, messages: &Value, at: &At<'_>) -> Result<Vec<Turn>, Misfit> {
         let messages = list(messages, at)?;
@@ -383,180 +395,4 @@ fn calls_as_text(calls: &[ToolCall]) -> String {
         [call] => object(call).to_string(),
         calls => Value::Array(calls.iter().map(object).collect()).to_string(),
     }
-}
-
-/// Rows with a list of messages.
-pub(super) struct Chat {
-    /// The key of the list.
-    pub(super) list: &'static str,
-    /// How its messages are written.
-    pub(super) dialect: Dialect,
-    /// Whether `system` is a key of the row, and `tools` a string that holds JSON.
-    pub(super) is_sharegpt: bool,
-}
-
-impl Chat {
-    fn read_tools(&self, keys: &mut Keys<'_>) -> Result<Option<Value>, Misfit> {
-        let at = keys.at();
-        match keys.value("tools") {
-            None => Ok(None),
-            Some(tools @ Value::Array(_)) => {
-                if self.is_sharegpt {
-                    keys.spell("tools", tools.clone());
-                }
-                Ok(Some(tools.clone()))
-            }
-            Some(Value::String(text)) if text.trim().is_empty() => {
-                keys.spell("tools", text.as_str().into());
-                Ok(None)
-            }
-            Some(Value::String(text)) => {
-                let tools =
-                    serde_json::from_str::<Value>(text).ok().filter(Value::is_array).ok_or_else(|| {
-                        at.key("tools").misfit(Reason::WrongType, "the string should hold a list as JSON")
-                    })?;
-                let again = tools.to_string();
-                if !self.is_sharegpt || again != *text {
-                    keys.spell("tools", text.as_str().into());
-                }
-                Ok(Some(tools))
-            }
-            Some(other) => Err(at.key("tools").wrong_type("a list of functions", other)),
-        }
-    }
-}
-
-impl Form for Chat {
-    fn read(&self, row: &Map<String, Value>) -> Result<Record, Misfit> {
-        let mut keys = Keys::of(row, At::Row);
-        let messages = keys.needed(self.list)?;
-        let mut record = Record::of(self.dialect.read(messages, &At::Row.key(self.list))?);
-        record.tools = self.read_tools(&mut keys)?;
-        if record.tools.is_none() && !self.is_sharegpt {
-            record.tools = read_functions(&mut keys)?;
-        }
-        if self.is_sharegpt {
-            record.system = keys.text("system")?;
-        }
-        (record.extra, record.spelling) = keys.rest();
-        Ok(record)
-    }
-
-    fn write(
-        &self,
-        record: &Record,
-        is_same: bool,
-        losses: &mut Losses,
-    ) -> Result<Map<String, Value>, Misfit> {
-        if record.is_plain_text() && !is_same {
-            return Err(super::halves::unfit("it is a text without a prompt, and messages answer something"));
-        }
-        super::halves::count_task(record, losses);
-        losses.add_if(!record.references.is_empty(), Loss::References);
-        count_fields(record, losses);
-        let turns = turns_of(record, !self.is_sharegpt);
-        let mut row = Map::with_capacity(3);
-        row.insert(self.list.to_owned(), self.dialect.write(&turns, is_same, losses));
-        if self.is_sharegpt
-            && let Some(system) = &record.system
-        {
-            row.insert("system".to_owned(), system.as_str().into());
-        }
-        if let Some(tools) = &record.tools {
-            let is_older = is_same && record.spelling.get("functions").is_some_and(Value::is_array);
-            if !is_older {
-                let tools = match self.is_sharegpt {
-                    true => tools.to_string().into(),
-                    false => tools_of(tools, is_same),
-                };
-                row.insert("tools".to_owned(), tools);
-            }
-        }
-        Ok(row)
-    }
-
-    fn fits(&self, row: &Map<String, Value>) -> bool {
-        match row.get(self.list) {
-            Some(Value::Array(messages)) => messages.first().is_none_or(|message| {
-                message.get(self.dialect.role).is_some_and(Value::is_string)
-                    && (self.dialect.has_calls || message.get(self.dialect.content).is_some())
-                    // `train` is axolotl's own.
-                    && (self.dialect.train.0 != "train"
-                        || messages.iter().any(|message| message.get("train").is_some()))
-            }),
-            Some(Value::Null) => self.dialect.train.0 != "train",
-            _ => false,
-        }
-    }
-
-    fn why(&self) -> String {
-        let Dialect { role, content, train: (train, is_bool), .. } = self.dialect;
-        let besides = if is_bool { format!(", some with `{train}`") } else { String::new() };
-        format!("`{}` is a list of `{role}` and `{content}`{besides}", self.list)
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::Tuning
-    }
-
-    fn columns(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn path(&self, _: &Record, turn: usize) -> String {
-        format!("/{}/{turn}/{}", self.list, self.dialect.content)
-    }
-}
-
-/// `functions`, the older form of `tools`: the same definitions without what says that they are functions.
-fn read_functions(keys: &mut Keys<'_>) -> Result<Option<Value>, Misfit> {
-    let at = keys.at();
-    let Some(functions) = keys.value("functions") else { return Ok(None) };
-    let tools = list(functions, &at.key("functions"))?.iter().map(as_tool).collect();
-    keys.spell("functions", functions.clone());
-    Ok(Some(Value::Array(tools)))
-}
-
-/// A definition of a function as OpenAI's `tools` have it.
-fn as_tool(function: &Value) -> Value {
-    json!({"type": "function", "function": function})
-}
-
-/// Tools as OpenAI's messages have them: ShareGPT's may be bare definitions. Those that were read from messages
-/// stay as they are.
-pub(super) fn tools_of(tools: &Value, is_same: bool) -> Value {
-    let is_bare = |tool: &Value| tool.get("function").is_none() && tool.get("name").is_some();
-    match tools {
-        Value::Array(tools) if !is_same => {
-            tools.iter().map(|tool| if is_bare(tool) { as_tool(tool) } else { tool.clone() }).collect()
-        }
-        tools => tools.clone(),
-    }
-}
-
-/// The turns for a shape without a task-level part: the definition before the first user's turn, and standing
-/// instructions as the first turn where `with_system` asks for it.
-pub(super) fn turns_of(record: &Record, with_system: bool) -> std::borrow::Cow<'_, [Turn]> {
-    let system = record.system.as_deref().filter(|_| with_system);
-    if system.is_none() && record.definition().is_none() {
-        return record.turns.as_slice().into();
-    }
-    let mut turns = record.turns.clone();
-    if let Some(definition) = record.definition() {
-        let first = turns.iter().position(|turn| !turn.role.is_standing()).unwrap_or(turns.len());
-        match turns.get_mut(first) {
-            Some(turn) if turn.role == Role::User => match &mut turn.content {
-                Content::Text(text) => *text = with_definition(definition, text),
-                Content::Parts(parts) => {
-                    parts.insert(0, json!({"type": "text", "text": format!("{definition}\n\n")}));
-                }
-                content @ Content::None => *content = Content::Text(definition.to_owned()),
-            },
-            _ => turns.insert(first, Turn::new(Role::User, definition)),
-        }
-    }
-    if let Some(system) = system {
-        turns.insert(0, Turn::new(Role::System, system));
-    }
-    turns.into()
 }
