@@ -136,6 +136,7 @@ reasons! {
     OtherShape Convert "other_shape" "The row has another shape than the rest of its file.";
     MissingKey Convert "missing_key" "The row, or an object in it, lacks a key of its shape.";
     NullValue Convert "null_value" "There is a null where a value is needed.";
+    DuplicateKey Convert "duplicate_key" "An object has a key twice.";
     WrongType Convert "wrong_type" "A value is of another type than its shape says.";
     LengthMismatch Convert "length_mismatch" "Two lists that belong together are not equally long.";
     UnknownRole Convert "unknown_role" "A message is of a role that its shape doesn't have.";
@@ -145,6 +146,8 @@ reasons! {
     UndefinedTool Convert "undefined_tool" "A function is called that the row's tools don't define.";
     InvalidArguments Convert "invalid_arguments" "The arguments of a call are not JSON.";
     UnmatchedTool Convert "unmatched_tool" "A result names a call that isn't before it.";
+    PromptMismatch Convert "prompt_mismatch" "The two answers don't begin with the same prompt.";
+    DuplicateRank Convert "duplicate_rank" "Two answers have the same rank.";
     SameAnswers Convert "same_answers" "The answer that is liked better and the other one are the same.";
     NothingTrained Convert "nothing_trained" "The loss counts no answer.";
     MarkerInText Convert "marker_in_text" "The text holds a delimiter of the shape that is asked for, and would change its structure.";

@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::form::{Form, Kind, holds_bool, holds_text, is_asked};
-use super::halves::{Halves, label_of, unfit, wanted, with_definition};
+use super::form::{Form, Kind, holds_bool, holds_text, is_asked, texts};
+use super::halves::{
+    Halves, count_fields, count_structure, label_of, text_of, unfit, wanted, with_definition,
+};
 use super::keys::{At, Keys, Misfit, list, text};
 use super::loss::{Loss, Losses};
 use super::record::{Content, Preference, Record, Role, TaskPart, Turn};
@@ -23,6 +25,13 @@ pub(super) struct Alpaca {
     pub(super) has_history: bool,
     /// The name of the boolean that says whether the output is good.
     pub(super) label: Option<&'static str>,
+    /// The names of structured slots; a row of the shape has all of them.
+    pub(super) fields: &'static [&'static str],
+}
+
+impl Alpaca {
+    /// Instruction, input and output alone.
+    pub(super) const BARE: Self = Self { output: "output", has_history: false, label: None, fields: &[] };
 }
 
 const COLUMNS: [&[&str]; 2] = [&["instruction", "input", "output"], &["instruction", "input", "response"]];
@@ -41,6 +50,9 @@ impl Form for Alpaca {
                     keys.spell("history", Value::Array(Vec::new()));
                 }
             }
+        }
+        for name in self.fields {
+            record.fields.insert((*name).to_owned(), keys.needed_text(name)?);
         }
         if let Some(label) = self.label {
             record.preference = Some(Preference::Label(keys.needed_bool(label)?));
@@ -74,11 +86,15 @@ impl Form for Alpaca {
         losses: &mut Losses,
     ) -> Result<Map<String, Value>, Misfit> {
         let mut row = Map::with_capacity(4);
-        let (record, history) = match self.has_history.then(|| split_history(record)).flatten() {
+        let (record, history) = match self.has_history.then(|| split_history(record, losses)).flatten() {
             Some((record, history)) => (std::borrow::Cow::Owned(record), Some(history)),
             None => (std::borrow::Cow::Borrowed(record), None),
         };
-        let halves = Halves::counted(&record, losses);
+        let halves = Halves::of(&record, losses);
+        count_structure(&record, losses);
+        if !record.fields.keys().all(|name| self.fields.contains(&name.as_str())) {
+            count_fields(&record, losses);
+        }
         let output = wanted(halves.completion, "output", "Alpaca")?;
         let (instruction, input) = match (halves.definition, halves.input) {
             (Some(definition), input) => (definition, input),
@@ -90,6 +106,11 @@ impl Form for Alpaca {
             row.insert("input".to_owned(), input.into());
         }
         row.insert(self.output.to_owned(), output.into());
+        for name in self.fields {
+            let field = record.fields.get(*name);
+            let field = field.ok_or_else(|| unfit(format!("there is no field `{name}`")))?;
+            row.insert((*name).to_owned(), field.as_str().into());
+        }
         match halves.system {
             Some(system) if self.has_history => drop(row.insert("system".to_owned(), system.into())),
             Some(_) => losses.add(Loss::System),
@@ -111,7 +132,10 @@ impl Form for Alpaca {
             // Without an input, `instruction` and `response` are a plain pair.
             (false, _) => self.output == "output" || row.contains_key("input"),
         };
-        has_its_own && holds_text(row, "instruction") && holds_text(row, self.output)
+        has_its_own
+            && self.fields.iter().all(|name| holds_text(row, name))
+            && holds_text(row, "instruction")
+            && holds_text(row, self.output)
     }
 
     fn why(&self) -> String {
@@ -120,7 +144,9 @@ impl Form for Alpaca {
             (None, true) => ", besides `system` or `history`".to_owned(),
             (None, false) => String::new(),
         };
-        format!("`instruction` and `{}` are texts{besides}", self.output)
+        let names: Vec<&str> =
+            ["instruction", self.output].into_iter().chain(self.fields.iter().copied()).collect();
+        format!("{}{besides}", texts(&names))
     }
 
     fn kind(&self) -> Kind {
@@ -128,7 +154,7 @@ impl Form for Alpaca {
     }
 
     fn columns(&self) -> &'static [&'static str] {
-        match (self.has_history, self.output) {
+        match (self.has_history || self.label.is_some() || !self.fields.is_empty(), self.output) {
             (true, _) => &[],
             (false, "output") => COLUMNS[0],
             (false, _) => COLUMNS[1],
@@ -164,7 +190,7 @@ fn read_history(history: &Value, turns: &mut Vec<Turn>) -> Result<(), Misfit> {
 
 /// The last round of a conversation as a record of its own, and the rounds before it as `history`; none where
 /// there are none, or where they are not rounds.
-fn split_history(record: &Record) -> Option<(Record, Value)> {
+fn split_history(record: &Record, losses: &mut Losses) -> Option<(Record, Value)> {
     let standing = record.turns.iter().take_while(|turn| turn.role.is_standing()).count();
     let at = record.turns.len().checked_sub(2)?;
     let rounds = record.turns.get(standing..at)?;
@@ -183,7 +209,7 @@ fn split_history(record: &Record) -> Option<(Record, Value)> {
         _ => text.to_owned(),
     };
     let history = rounds.iter().enumerate().map(|(index, [user, assistant])| {
-        Value::from(vec![first(index, user.content.text()), assistant.content.text().to_owned()])
+        Value::from(vec![first(index, &text_of(user, losses)), text_of(assistant, losses)])
     });
     let history = Value::Array(history.collect());
     let mut last = record.clone();

@@ -7,7 +7,7 @@ use super::dialect::{Dialect, Ids, OPENAI};
 use super::form::{Form, Kind, holds_text};
 use super::halves::{count_messages, pair_of, text_of, unfit};
 use super::keys::{At, Keys, Misfit};
-use super::loss::Losses;
+use super::loss::{Loss, Losses};
 use super::record::{Preference, Record, Role, Turn};
 use super::tools::{read_tools, write_tools};
 
@@ -92,6 +92,9 @@ impl Form for Messages {
         let (chosen, rejected) = pair_of(record)?;
         count_messages(record, losses);
         let prompt = turns_of(record, !self.has_system());
+        let begins_alike = matches!((chosen, rejected), ([a, _, ..], [b, _, ..]) if a == b);
+        let is_implicit = !matches!(self.prompt, PromptAt::List(_));
+        losses.add_if(is_implicit && !is_same && begins_alike, Loss::Edges);
         let mut row = Map::with_capacity(4);
         match self.prompt {
             PromptAt::List(key) => {

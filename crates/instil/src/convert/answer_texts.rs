@@ -76,6 +76,11 @@ impl Form for Texts {
                 (String::new(), wanted(halves.prompt(), "prompt", "a preference")?)
             }
         };
+        if self.prompt.is_none() && !is_same {
+            // Where the answers begin alike, or the prompt ends in a blank, it is read with another end.
+            let same = common_prefix(&format!("{prompt}{chosen}"), &format!("{prompt}{rejected}"));
+            losses.add_if(same != prompt.len(), Loss::Edges);
+        }
         let mut row = Map::with_capacity(4);
         for column in self.columns {
             let value = if Some(*column) == self.prompt {

@@ -50,6 +50,7 @@ impl Form for Chat {
         count_messages(record, losses);
         let mut row = Map::with_capacity(3);
         let turns = turns_of(record, !self.is_sharegpt);
+        self.dialect.has_words(&turns)?;
         row.insert(self.list.to_owned(), self.dialect.write(&turns, is_same, losses));
         if let Some(system) = record.system.as_deref().filter(|_| self.is_sharegpt) {
             row.insert("system".to_owned(), system.into());

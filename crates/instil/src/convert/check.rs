@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::record::{Content, Preference, Record, Role, Turn};
+use super::record::{Content, Preference, Ranked, Record, Role, Turn};
 use super::{Kind, Shape};
 use crate::reject::Reason;
 
@@ -97,6 +97,20 @@ fn errors(record: &Record, shape: &Shape, found: &mut Vec<Finding>) {
             let message = "the answer that is liked better and the other one are the same".to_owned();
             error(Reason::SameAnswers, path, message, "leave the row out: nothing is to be learnt from it");
         }
+        Some(Preference::Pair { .. }) if is_mismatched(record, shape) => {
+            let message = "the two answers don't begin with the same prompt".to_owned();
+            let hint = "both must be the same conversation up to the answer";
+            error(Reason::PromptMismatch, shape.path(record, 0), message, hint);
+        }
+        Some(Preference::Ranked(answers)) => {
+            let rank = |answer: &Ranked| answer.rank.as_f64().map(f64::to_bits);
+            let mut seen = HashSet::new();
+            if let Some(twice) = answers.iter().find(|answer| !seen.insert(rank(answer))) {
+                let message = format!("two answers have the rank {}", twice.rank);
+                let hint = "ranks tell answers apart: leave one of them out";
+                error(Reason::DuplicateRank, shape.path(record, record.turns.len()), message, hint);
+            }
+        }
         _ => {}
     }
     let mut assistants = record.turns.iter().filter(|turn| turn.role == Role::Assistant).peekable();
@@ -106,9 +120,19 @@ fn errors(record: &Record, shape: &Shape, found: &mut Vec<Finding>) {
     }
 }
 
+/// Whether a prompt that both answers should begin with is not there.
+fn is_mismatched(record: &Record, shape: &Shape) -> bool {
+    let has_prompt = record.turns.iter().any(|turn| turn.role == Role::User && !turn.content.is_blank());
+    match shape.name {
+        "preference-implicit" | "preference-implicit-messages" => !has_prompt,
+        "preference-ultra" => !has_prompt || record.spelling.contains_key("prompt"),
+        _ => false,
+    }
+}
+
 /// The first turn that is not where it should be.
 fn out_of_order(record: &Record, kind: Kind) -> Option<(usize, String)> {
-    if kind == Kind::Segments || kind == Kind::Text {
+    if matches!(kind, Kind::Segments | Kind::Text | Kind::Tokens) {
         return None;
     }
     let standing = record.turns.iter().take_while(|turn| turn.role.is_standing()).count();
@@ -157,6 +181,11 @@ fn empty_target(record: &Record, kind: Kind) -> Option<(usize, String)> {
         (Some(Preference::Steps(steps)), _) => {
             steps.is_empty().then(|| (record.turns.len(), "there is no step of an answer".to_owned()))
         }
+        (Some(Preference::Ranked(answers)), _) => {
+            let is_blank = answers.is_empty() || answers.iter().any(|answer| answer.text.trim().is_empty());
+            is_blank.then(|| (record.turns.len(), "one of the answers is empty".to_owned()))
+        }
+        (_, Kind::Tokens) => None,
         (_, Kind::Prompt) => record.turns.iter().all(is_empty).then(|| (0, "the prompt is empty".to_owned())),
         _ => match record.turns.iter().rposition(|turn| turn.role == Role::Assistant) {
             None => Some((record.turns.len().saturating_sub(1), "there is no answer".to_owned())),
@@ -248,6 +277,10 @@ fn warnings(record: &Record, shape: &Shape, found: &mut Vec<Finding>) {
             let hint = "PromptSource parts prompt and answer by it; it may be left over";
             warn("separator", path(), "the text holds `|||`".to_owned(), hint);
         }
+        if turn.role == Role::Assistant && !is_declared(record, text) {
+            let message = "the answer is none of the outputs that are declared".to_owned();
+            warn("undeclared_output", path(), message, "a label may be misspelt");
+        }
         if let Some(slot) = slot(text) {
             let hint = "a template may not have been filled in";
             warn("unresolved_slot", path(), format!("the text holds `{slot}`"), hint);
@@ -279,6 +312,13 @@ fn warnings(record: &Record, shape: &Shape, found: &mut Vec<Finding>) {
         let message = format!("the conversation ends with `{}`", last.role.word());
         warn("trailing_turn", path, message, "nothing answers it, so that nothing is learnt from it");
     }
+}
+
+/// Whether an answer is one of the outputs there are, where they are said and the answer is one of few.
+fn is_declared(record: &Record, answer: &str) -> bool {
+    let outputs = record.task.as_deref().map_or(&[][..], |task| &task.allowed_outputs);
+    let is_label = record.read_as.as_deref() != Some("explain-choice");
+    outputs.is_empty() || !is_label || outputs.iter().any(|output| output.trim() == answer.trim())
 }
 
 /// The first `{{ name }}` of a text.

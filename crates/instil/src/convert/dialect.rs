@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::halves::unfit;
 use super::keys::{At, Keys, Misfit, list};
 use super::loss::{Loss, Losses};
 use super::record::{Content, Role, ToolCall, Turn};
@@ -21,6 +22,8 @@ pub(super) struct Dialect {
     pub(super) has_calls: bool,
     /// Whether a call is a turn whose text is the call as JSON, as in ShareGPT.
     pub(super) calls_are_turns: bool,
+    /// Whether its words tell it apart from another dialect with the same keys.
+    pub(super) is_told_by_words: bool,
 }
 
 /// OpenAI's messages. The keys of thoughts and of results are those of TRL and axolotl.
@@ -38,10 +41,19 @@ pub(super) const OPENAI: Dialect = Dialect {
     train: ("weight", false),
     has_calls: true,
     calls_are_turns: false,
+    is_told_by_words: false,
 };
 
 /// axolotl's `chat_template`: OpenAI's messages with a boolean `train`.
 pub(super) const AXOLOTL: Dialect = Dialect { train: ("train", true), ..OPENAI };
+
+/// Cohere's messages: OpenAI's with other words for the roles, and nothing but texts.
+pub(super) const COHERE: Dialect = Dialect {
+    words: &[("System", Role::System), ("User", Role::User), ("Chatbot", Role::Assistant)],
+    has_calls: false,
+    is_told_by_words: true,
+    ..OPENAI
+};
 
 /// The words of ShareGPT: those of Vicuna and LLaMA-Factory, then the others that are seen.
 const SHAREGPT_WORDS: &[(&str, Role)] = &[
@@ -68,6 +80,7 @@ pub(super) const SHAREGPT: Dialect = Dialect {
     train: ("weight", false),
     has_calls: false,
     calls_are_turns: true,
+    is_told_by_words: false,
 };
 
 /// Pygmalion's conversations.
@@ -82,8 +95,10 @@ const CALL: &str = "function_call";
 impl Dialect {
     /// Whether a value looks like a message.
     pub(super) fn is_message(&self, value: &Value) -> bool {
-        value.get(self.role).is_some_and(Value::is_string)
-            && (self.has_calls || value.get(self.content).is_some())
+        let word = value.get(self.role).and_then(Value::as_str);
+        let is_known =
+            |word: &str| !self.is_told_by_words || self.words.iter().any(|(known, _)| *known == word);
+        word.is_some_and(is_known) && (self.has_calls || value.get(self.content).is_some())
     }
 
     /// Whether a key holds a list of messages, or an empty one.
@@ -227,6 +242,14 @@ impl Dialect {
         self.words.iter().find(|(_, known)| *known == role).map_or("", |(word, _)| word)
     }
 
+    /// Refuses turns of a role that it has no word for.
+    pub(super) fn has_words(&self, turns: &[Turn]) -> Result<(), Misfit> {
+        match turns.iter().find(|turn| self.word(turn.role).is_empty()) {
+            Some(turn) => Err(unfit(format!("there is no word for the role `{}`", turn.role.word()))),
+            None => Ok(()),
+        }
+    }
+
     /// Turns as a list of messages.
     pub(super) fn write(&self, turns: &[Turn], is_same: bool, losses: &mut Losses) -> Value {
         let mut ids = Ids::default();
@@ -248,7 +271,9 @@ impl Dialect {
             match &turn.content {
                 Content::None if is_same => {}
                 Content::None if self.has_calls => {
-                    message.insert(self.content.to_owned(), Value::Null);
+                    // Nothing is said where something is called; thoughts alone say an empty text.
+                    let said = if turn.tool_calls.is_empty() { "".into() } else { Value::Null };
+                    message.insert(self.content.to_owned(), said);
                 }
                 Content::Parts(parts) if self.has_calls => {
                     message.insert(self.content.to_owned(), Value::Array(parts.clone()));
@@ -267,6 +292,7 @@ impl Dialect {
         if self.has_calls {
             write_calls(turn, is_same, ids, &mut message);
         } else {
+            losses.add_if(!is_call && !turn.tool_calls.is_empty(), Loss::ToolCalls);
             losses.add_if(turn.name.is_some(), Loss::Names);
             losses.add_if(turn.thinking.is_some(), Loss::Thinking);
             losses.add_if(turn.tool_call_id.is_some(), Loss::ToolCallIds);

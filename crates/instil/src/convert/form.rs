@@ -23,6 +23,10 @@ pub enum Kind {
     Label,
     /// Steps of an answer that are right, or aren't.
     Steps,
+    /// Several answers with their ranks.
+    Ranked,
+    /// Tokens, which hold no text.
+    Tokens,
 }
 
 /// One way to write a record as a row.
@@ -62,6 +66,29 @@ pub(super) trait Form: Sync {
 /// Whether the turn of this number is said by the one who asks.
 pub(super) fn is_asked(record: &Record, turn: usize) -> bool {
     record.turns.get(turn).is_some_and(|turn| turn.role != Role::Assistant)
+}
+
+/// One way to write a task with its instances as a row.
+pub(super) trait TaskForm: Sync {
+    /// A record for each instance of a task.
+    fn read(&self, row: &Map<String, Value>) -> Vec<Result<Record, Misfit>>;
+
+    /// The row of a task with these instances, which share the task of the first; otherwise as [`Form::write`].
+    fn write(
+        &self,
+        records: &[Record],
+        is_same: bool,
+        losses: &mut Losses,
+    ) -> Result<Map<String, Value>, Misfit>;
+
+    /// As [`Form::fits`].
+    fn fits(&self, row: &Map<String, Value>) -> bool;
+
+    /// As [`Form::why`].
+    fn why(&self) -> String;
+
+    /// The key of the instances.
+    fn instances(&self) -> &'static str;
 }
 
 /// What a row has whose columns are texts, in words.

@@ -115,7 +115,8 @@ pub(super) fn text_of(turn: &Turn, losses: &mut Losses) -> String {
 
 /// What of a record no shape of plain texts can carry.
 pub(super) fn count_structure(record: &Record, losses: &mut Losses) {
-    losses.add_if(record.tools.is_some(), Loss::Tools);
+    let has_tools = |tools: &Value| tools.as_array().is_none_or(|tools| !tools.is_empty());
+    losses.add_if(record.tools.as_ref().is_some_and(has_tools), Loss::Tools);
     losses.add_if(!record.references.is_empty(), Loss::References);
     count_task(record, losses);
 }
@@ -163,6 +164,20 @@ pub(super) fn bare_pair(record: &Record) -> Option<[&Turn; 2]> {
         }
         _ => None,
     }
+}
+
+/// A prompt without the slot that stands before it, and that slot; nothing is split off where there is no `name`.
+pub(super) fn split_before(
+    record: &Record,
+    name: Option<&str>,
+    prompt: String,
+) -> Result<(String, String), Misfit> {
+    let Some(name) = name else { return Ok((prompt, String::new())) };
+    let split = record.fields.get(name).and_then(|before| {
+        let prompt = prompt.strip_prefix(before.as_str())?.strip_prefix("\n\n")?.to_owned();
+        Some((prompt, before.clone()))
+    });
+    split.ok_or_else(|| unfit(format!("no `{name}` stands apart before the prompt")))
 }
 
 /// Refuses a text without a prompt where turns are to be written.

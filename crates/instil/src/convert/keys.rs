@@ -109,7 +109,9 @@ impl<'a> Keys<'a> {
     /// A value that is not null; a null is remembered as a spelling.
     pub(super) fn value(&mut self, key: &'a str) -> Option<&'a Value> {
         let value = self.object.get(key)?;
-        self.taken.push(key);
+        if !self.taken.contains(&key) {
+            self.taken.push(key);
+        }
         if value.is_null() {
             self.spell(key, Value::Null);
             return None;

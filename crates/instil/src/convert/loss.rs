@@ -42,6 +42,8 @@ losses! {
     Train "train" "Which turns the loss counts.";
     References "references" "Other outputs that would be as good.";
     Rejected "rejected" "The answer that is liked less.";
+    Edges "edges" "Blanks around texts, whether they end with a point, or where a prompt ends and its answer begins.";
+    Ranks "ranks" "Answers between the best and the worst.";
     Label "label" "Whether an answer, or a step of it, is good.";
     Fields "fields" "Structured slots, such as the passage, whose text stands in no turn.";
     TurnExtra "turn_extra" "Keys of messages that have no place.";

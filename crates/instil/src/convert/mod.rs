@@ -22,6 +22,7 @@
 //! # Ok::<(), instil::Error>(())
 //! ```
 
+mod json;
 mod keys;
 mod halves;
 mod loss;
@@ -40,6 +41,15 @@ mod answer_messages;
 mod tools;
 mod segments;
 mod task_file;
+mod instructions;
+mod p3;
+mod choices;
+mod creative;
+mod ranked;
+mod tokens;
+mod harmony;
+mod rendered;
+mod tk_instruct;
 mod shapes;
 mod detect;
 mod check;
@@ -51,15 +61,17 @@ use serde_json::{Map, Value};
 pub use check::{Finding, Severity, check, first_error};
 pub use detect::{Detected, LOOKED_AT, detect, shape_of};
 pub use form::Kind;
+pub use json::object;
 pub use keys::Misfit;
 pub use loss::{Loss, Losses};
 pub use record::Record;
 pub use shapes::SHAPES;
+pub use tk_instruct::Encoder;
 
 use crate::error::{Error, Result, nearest};
-use form::Form;
+use form::{Form, TaskForm};
 use keys::{At, Keys};
-use record::{Content, Preference, Role, Turn};
+use record::{Preference, Ranked, Role, Step, Turn};
 
 /// One way in which datasets are written.
 pub struct Shape {
@@ -77,7 +89,7 @@ enum Holds {
     /// One record.
     Record(&'static dyn Form),
     /// A task with all of its instances.
-    Task,
+    Task(&'static dyn TaskForm),
 }
 
 /// A row that was written, and what it couldn't carry.
@@ -129,7 +141,7 @@ impl Shape {
                     record
                 })]
             }
-            Holds::Task => task_file::read(row),
+            Holds::Task(form) => form.read(row),
         };
         for record in read.iter_mut().flatten() {
             record.read_as = Some(self.name.to_owned());
@@ -142,6 +154,22 @@ impl Shape {
         read
     }
 
+    /// The records that are written for this one: of two answers both, each with its label, where the shape
+    /// labels single answers.
+    pub fn parts(&self, record: Record) -> Vec<Record> {
+        let (Kind::Label, Some(Preference::Pair { chosen, rejected })) = (self.kind(), &record.preference)
+        else {
+            return vec![record];
+        };
+        let labelled = |(answer, label): (&Vec<Turn>, bool)| Record {
+            prompt: Some(record.turns.len()),
+            turns: [record.turns.as_slice(), answer].concat(),
+            preference: Some(Preference::Label(label)),
+            ..record.clone()
+        };
+        [(chosen, true), (rejected, false)].map(labelled).into()
+    }
+
     /// The row of a record.
     ///
     /// # Errors
@@ -151,7 +179,7 @@ impl Shape {
         let mut losses = Losses::default();
         let form = match self.form {
             Holds::Record(form) => form,
-            Holds::Task => return self.write_task(std::slice::from_ref(record)),
+            Holds::Task(_) => return self.write_task(std::slice::from_ref(record)),
         };
         let suited = if is_same { Cow::Borrowed(record) } else { suited(form.kind(), record, &mut losses)? };
         let mut row = form.write(&suited, is_same, &mut losses)?;
@@ -182,27 +210,35 @@ impl Shape {
     /// # Panics
     /// When there is no record.
     pub fn write_task(&self, records: &[Record]) -> std::result::Result<Written, Misfit> {
-        let Holds::Task = self.form else { return self.write(&records[0]) };
+        let Holds::Task(form) = self.form else { return self.write(&records[0]) };
         let mut losses = Losses::default();
         let is_same = self.is_of(&records[0]);
         let suited: Vec<Record> = records
             .iter()
             .map(|record| suited(Kind::Tuning, record, &mut losses).map(Cow::into_owned))
             .collect::<std::result::Result<_, _>>()?;
-        let row = task_file::write(&suited, is_same, &mut losses)?;
+        let row = form.write(&suited, is_same, &mut losses)?;
         Ok(Written { row, losses, dropped: Vec::new() })
     }
 
     /// Whether a row holds a task with all of its instances.
     pub fn is_task(&self) -> bool {
-        matches!(self.form, Holds::Task)
+        self.instances().is_some()
+    }
+
+    /// The key of the instances, where a row holds a task with all of them.
+    pub fn instances(&self) -> Option<&'static str> {
+        match self.form {
+            Holds::Task(form) => Some(form.instances()),
+            Holds::Record(_) => None,
+        }
     }
 
     /// Whether a row has the keys of this shape.
     pub fn fits(&self, row: &Map<String, Value>) -> bool {
         match self.form {
             Holds::Record(form) => form.fits(row),
-            Holds::Task => task_file::fits(row),
+            Holds::Task(form) => form.fits(row),
         }
     }
 
@@ -210,7 +246,7 @@ impl Shape {
     pub fn why(&self) -> String {
         match self.form {
             Holds::Record(form) => form.why(),
-            Holds::Task => "it has `Definition` and `Instances`".to_owned(),
+            Holds::Task(form) => form.why(),
         }
     }
 
@@ -218,7 +254,7 @@ impl Shape {
     pub fn kind(&self) -> Kind {
         match self.form {
             Holds::Record(form) => form.kind(),
-            Holds::Task => Kind::Tuning,
+            Holds::Task(_) => Kind::Tuning,
         }
     }
 
@@ -226,7 +262,7 @@ impl Shape {
     pub fn columns(&self) -> &'static [&'static str] {
         match self.form {
             Holds::Record(form) => form.columns(),
-            Holds::Task => &[],
+            Holds::Task(_) => &[],
         }
     }
 
@@ -234,7 +270,7 @@ impl Shape {
     fn path(&self, record: &Record, turn: usize) -> String {
         match self.form {
             Holds::Record(form) => form.path(record, turn),
-            Holds::Task => "/Instances".to_owned(),
+            Holds::Task(form) => format!("/{}", form.instances()),
         }
     }
 
@@ -257,25 +293,43 @@ fn suited<'a>(
             "segments are spans of one text, and only two of them are prompt and completion",
         ));
     }
-    let Some(preference) = &record.preference else { return Ok(Cow::Borrowed(record)) };
-    let has_place = matches!(
-        (kind, preference),
-        (Kind::Pair, Preference::Pair { .. })
-            | (Kind::Label, Preference::Label(_))
-            | (Kind::Steps, Preference::Steps(_))
-    );
-    if has_place {
-        return Ok(Cow::Borrowed(record));
+    if record.read_as.as_deref() == Some("tokens") {
+        return Err(halves::unfit("tokens are no text; convert the set that they were made of"));
     }
+    let Some(preference) = &record.preference else { return Ok(Cow::Borrowed(record)) };
     let mut plain = Record { preference: None, ..record.clone() };
+    let answer = |text: String| Turn::new(Role::Assistant, text);
     match (kind, preference) {
-        (Kind::Pair | Kind::Label | Kind::Steps, _) => {
+        (Kind::Pair, Preference::Pair { .. })
+        | (Kind::Label, Preference::Label(_))
+        | (Kind::Steps, Preference::Steps(_))
+        | (Kind::Ranked, Preference::Ranked(_) | Preference::Pair { .. }) => {
+            return Ok(Cow::Borrowed(record));
+        }
+        (Kind::Pair, Preference::Ranked(answers)) => {
+            let (best, worst) = extremes(answers)?;
+            losses.add_if(answers.len() > 2, Loss::Ranks);
+            plain.preference = Some(Preference::Pair {
+                chosen: vec![answer(best.text.clone())],
+                rejected: vec![answer(worst.text.clone())],
+            });
+        }
+        (Kind::Label, Preference::Steps(steps)) => {
+            losses.add(Loss::Label);
+            plain.turns.push(answer(joined(steps)));
+            plain.preference = Some(Preference::Label(steps.iter().all(|step| step.label)));
+        }
+        (Kind::Pair | Kind::Label | Kind::Steps | Kind::Ranked, _) => {
             return Err(halves::unfit("it has another kind of preference than the shape"));
         }
         (_, Preference::Pair { chosen, .. }) => {
             losses.add(Loss::Rejected);
             plain.prompt = Some(plain.turns.len());
             plain.turns.extend(chosen.iter().cloned());
+        }
+        (_, Preference::Ranked(answers)) => {
+            losses.add(Loss::Rejected);
+            plain.turns.push(answer(extremes(answers)?.0.text.clone()));
         }
         (_, Preference::Label(is_good)) => {
             losses.add(Loss::Label);
@@ -288,12 +342,23 @@ fn suited<'a>(
             if kind != Kind::Prompt && steps.iter().any(|step| !step.label) {
                 return Err(halves::unfit("a step of the answer is labelled as wrong"));
             }
-            let answer: String = steps.iter().map(|step| step.text.as_str()).collect();
-            plain.turns.push(Turn { content: Content::Text(answer), ..Turn::new(Role::Assistant, "") });
+            plain.turns.push(answer(joined(steps)));
         }
     }
     Ok(Cow::Owned(plain))
 }
 
+/// The steps of an answer as one text.
+fn joined(steps: &[Step]) -> String {
+    steps.iter().map(|step| step.text.as_str()).collect()
+}
+
+/// The best and the worst of ranked answers.
+fn extremes(answers: &[Ranked]) -> std::result::Result<(&Ranked, &Ranked), Misfit> {
+    Preference::extremes(answers).ok_or_else(|| halves::unfit("no answer is ranked before another"))
+}
+
+#[cfg(test)]
+mod acceptance;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::form::{Form, Kind, holds_bool, holds_text, is_asked, texts};
-use super::halves::{Halves, count_fields, count_structure, label_of, unfit, wanted};
+use super::halves::{Halves, count_fields, count_structure, label_of, split_before, unfit, wanted};
 use super::keys::{Keys, Misfit};
 use super::loss::{Loss, Losses};
 use super::record::{Preference, Record, Role, TaskPart, Turn};
@@ -42,16 +42,6 @@ impl Pair {
         fields: &[],
         columns: &["prompt", "completion"],
     };
-
-    /// The prompt without the text that stands before it, and that text.
-    fn split_before(&self, record: &Record, prompt: String) -> Result<(String, String), Misfit> {
-        let Some(name) = self.before else { return Ok((prompt, String::new())) };
-        let split = record.fields.get(name).and_then(|before| {
-            let prompt = prompt.strip_prefix(before.as_str())?.strip_prefix("\n\n")?.to_owned();
-            Some((prompt, before.clone()))
-        });
-        split.ok_or_else(|| unfit(format!("no `{name}` stands apart before the prompt")))
-    }
 }
 
 impl Form for Pair {
@@ -93,7 +83,7 @@ impl Form for Pair {
             (Some(_), Some(_)) => halves.input.clone().unwrap_or_default(),
             (None, _) => wanted(halves.prompt(), "prompt", "a pair of prompt and completion")?,
         };
-        let (prompt, before) = self.split_before(record, prompt)?;
+        let (prompt, before) = split_before(record, self.before, prompt)?;
         let completion = wanted(halves.completion, "completion", "a pair of prompt and completion")?;
         let has_place = |name: &str| self.fields.contains(&name) || self.before == Some(name);
         if !record.fields.keys().all(|name| has_place(name)) {

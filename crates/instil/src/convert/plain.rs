@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::form::{Form, Kind, holds_text, texts};
-use super::halves::{Halves, bare_pair, unfit, wanted};
+use super::halves::{Halves, bare_pair, split_before, unfit, wanted};
 use super::keys::{Keys, Misfit};
 use super::loss::{Loss, Losses};
 use super::record::{Record, Role, Turn};
@@ -52,13 +52,26 @@ impl Form for Text {
     }
 }
 
-/// A text under the key `prompt`.
-pub(super) struct Prompt;
+/// A text that asks and nothing that answers it.
+pub(super) struct Prompt {
+    /// Its name.
+    pub(super) prompt: &'static str,
+    /// The name of a text that stands before it, such as the passage that is asked about.
+    pub(super) before: Option<&'static str>,
+    /// The names of all columns, in order.
+    pub(super) columns: &'static [&'static str],
+}
 
 impl Form for Prompt {
     fn read(&self, keys: &mut Keys<'_>) -> Result<Record, Misfit> {
-        let mut record = Record::of(vec![Turn::new(Role::User, keys.needed_text("prompt")?)]);
-        record.prompt = Some(1);
+        let mut prompt = keys.needed_text(self.prompt)?;
+        let mut record = Record { prompt: Some(1), ..Record::default() };
+        if let Some(name) = self.before {
+            let before = keys.needed_text(name)?;
+            prompt = format!("{before}\n\n{prompt}");
+            record.fields.insert(name.to_owned(), before);
+        }
+        record.turns.push(Turn::new(Role::User, prompt));
         Ok(record)
     }
 
@@ -66,15 +79,21 @@ impl Form for Prompt {
         let halves = Halves::without_system(record, losses);
         losses.add_if(halves.completion.is_some(), Loss::Completion);
         let prompt = wanted(halves.prompt(), "prompt", "a row of prompts")?;
-        Ok(Map::from_iter([("prompt".to_owned(), prompt.into())]))
+        let (prompt, before) = split_before(record, self.before, prompt)?;
+        let mut row = Map::with_capacity(2);
+        if let Some(name) = self.before {
+            row.insert(name.to_owned(), before.into());
+        }
+        row.insert(self.prompt.to_owned(), prompt.into());
+        Ok(row)
     }
 
     fn fits(&self, row: &Map<String, Value>) -> bool {
-        holds_text(row, "prompt")
+        self.columns.iter().all(|column| holds_text(row, column))
     }
 
     fn why(&self) -> String {
-        "`prompt` is a text, and nothing answers it".to_owned()
+        format!("{}, and nothing answers", texts(self.columns))
     }
 
     fn kind(&self) -> Kind {
@@ -82,10 +101,10 @@ impl Form for Prompt {
     }
 
     fn columns(&self) -> &'static [&'static str] {
-        &["prompt"]
+        self.columns
     }
 
     fn path(&self, _: &Record, _: usize) -> String {
-        "/prompt".to_owned()
+        format!("/{}", self.prompt)
     }
 }

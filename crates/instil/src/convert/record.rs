@@ -257,6 +257,30 @@ pub enum Preference {
     Label(bool),
     /// Each step of the answer is right, or isn't.
     Steps(Vec<Step>),
+    /// Several answers with their ranks; the lowest is the best.
+    Ranked(Vec<Ranked>),
+}
+
+/// An answer with its rank.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ranked {
+    /// What it says.
+    pub text: String,
+    /// Its rank, as it was written.
+    pub rank: serde_json::Number,
+    /// What else is said of it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub extra: Map<String, Value>,
+}
+
+impl Preference {
+    /// The best and the worst of ranked answers; none where there are not two ranks.
+    pub fn extremes(answers: &[Ranked]) -> Option<(&Ranked, &Ranked)> {
+        let rank = |answer: &&Ranked| answer.rank.as_f64().unwrap_or(f64::INFINITY);
+        let best = answers.iter().min_by(|a, b| rank(a).total_cmp(&rank(b)))?;
+        let worst = answers.iter().max_by(|a, b| rank(a).total_cmp(&rank(b)))?;
+        (rank(&best) < rank(&worst)).then_some((best, worst))
+    }
 }
 
 /// A step of an answer.

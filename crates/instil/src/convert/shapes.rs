@@ -5,12 +5,22 @@ use super::answer_messages::{Messages, OpenAiPreference, PromptAt};
 use super::answer_texts::Texts;
 use super::chat::Chat;
 use super::chatml::ChatMl;
-use super::dialect::{AXOLOTL, OPENAI, PYGMALION, SHAREGPT};
+use super::choices::Choices;
+use super::creative::Creative;
+use super::dialect::{AXOLOTL, COHERE, OPENAI, PYGMALION, SHAREGPT};
+use super::harmony::Harmony;
+use super::instructions::Instructions;
+use super::p3::P3;
 use super::pair::Pair;
 use super::plain::{Prompt, Text};
 use super::prompts::PromptMessages;
+use super::ranked::Answers;
+use super::rendered::Rendered;
 use super::segments::Segments;
 use super::steps::Stepwise;
+use super::task_file::TaskFile;
+use super::tk_instruct::TkInstruct;
+use super::tokens::Tokens;
 use super::{Holds, Shape};
 
 /// A shape whose row holds one record.
@@ -53,8 +63,26 @@ pub static SHAPES: &[Shape] = &[
         name: "super-ni",
         also: &["natural-instructions", "super-natural-instructions"],
         about: "Super-NaturalInstructions: a task's definition, its examples and all instances in one object.",
-        form: Holds::Task,
+        form: Holds::Task(&TaskFile),
     },
+    Shape {
+        name: "unnatural-instructions",
+        also: &["unnatural"],
+        about: "Unnatural Instructions: an instruction with its instances, their constraints and reformulations.",
+        form: Holds::Task(&Instructions { is_unnatural: true }),
+    },
+    Shape {
+        name: "self-instruct",
+        also: &[],
+        about: "Self-Instruct: an instruction with its instances.",
+        form: Holds::Task(&Instructions { is_unnatural: false }),
+    },
+    shape!(
+        "tokens",
+        ["axolotl.pretokenized", "axolotl.tokenized"],
+        "axolotl's tokenised rows: `input_ids`, `attention_mask`, `labels`.",
+        Tokens
+    ),
     shape!(
         "openai-dpo",
         ["openai.preference", "together.preference", "fireworks.preference"],
@@ -73,6 +101,7 @@ pub static SHAPES: &[Shape] = &[
         "TRL's stepwise supervision: a prompt, steps and whether each is right.",
         Stepwise
     ),
+    shape!("nectar", ["axolotl.zephyr.nectar"], "A prompt and several answers with their ranks.", Answers),
     shape!(
         "preference-messages",
         ["trl.preference-conversational"],
@@ -203,10 +232,74 @@ pub static SHAPES: &[Shape] = &[
         PromptMessages { has_completion: true, has_label: true }
     ),
     shape!(
+        "kto-prompt-pairs",
+        [
+            "axolotl.kto.chatml.prompt_pairs",
+            "axolotl.kto.llama3.prompt_pairs",
+            "axolotl.kto.chatml.ultra",
+            "axolotl.kto.llama3.ultra"
+        ],
+        "Prompt and completion, with standing instructions, and whether the completion is good.",
+        Pair {
+            system: Some("system"),
+            label: Some("label"),
+            columns: &["system", "prompt", "completion"],
+            ..Pair::BARE
+        }
+    ),
+    shape!(
         "unpaired",
         ["trl.unpaired-preference", "kto"],
         "Prompt and completion as texts, and whether the completion is good.",
         Pair { label: Some("label"), ..Pair::BARE }
+    ),
+    shape!(
+        "kto-chat",
+        ["axolotl.kto.chatml.argilla_chat", "axolotl.kto.llama3.argilla_chat"],
+        "A conversation as a list of messages, and whether its last answer is good.",
+        Chat { list: "completion", dialect: OPENAI, is_sharegpt: false, label: Some("label") }
+    ),
+    shape!(
+        "kto-intel",
+        ["axolotl.kto.chatml.intel", "axolotl.kto.llama3.intel"],
+        "Question and completion, with standing instructions, and whether the completion is good.",
+        Pair {
+            prompt: "question",
+            system: Some("system"),
+            label: Some("label"),
+            columns: &["system", "question", "completion"],
+            ..Pair::BARE
+        }
+    ),
+    shape!(
+        "kto-argilla",
+        ["axolotl.kto.chatml.argilla", "axolotl.kto.llama3.argilla"],
+        "Instruction and completion, with standing instructions, and whether the completion is good.",
+        Pair {
+            prompt: "instruction",
+            system: Some("system"),
+            label: Some("label"),
+            columns: &["system", "instruction", "completion"],
+            ..Pair::BARE
+        }
+    ),
+    shape!(
+        "llamafactory-kto-openai",
+        [],
+        "A list of messages, and in `kto_tag` whether its last answer is good.",
+        Chat { list: "messages", dialect: OPENAI, is_sharegpt: false, label: Some("kto_tag") }
+    ),
+    shape!(
+        "llamafactory-kto-sharegpt",
+        ["llamafactory.sharegpt-kto"],
+        "ShareGPT's conversations, and in `kto_tag` whether the last answer is good.",
+        Chat { list: "conversations", dialect: SHAREGPT, is_sharegpt: true, label: Some("kto_tag") }
+    ),
+    shape!(
+        "llamafactory-kto",
+        ["llamafactory.alpaca-kto"],
+        "Alpaca, and in `kto_tag` whether the output is good.",
+        Alpaca { has_history: true, label: Some("kto_tag"), ..Alpaca::BARE }
     ),
     shape!(
         "axolotl-chat",
@@ -215,11 +308,19 @@ pub static SHAPES: &[Shape] = &[
         Chat { list: "messages", dialect: AXOLOTL, is_sharegpt: false, label: None }
     ),
     shape!(
+        "cohere",
+        ["cohere.messages"],
+        "OpenAI's messages with the roles System, User and Chatbot.",
+        Chat { list: "messages", dialect: COHERE, is_sharegpt: false, label: None }
+    ),
+    shape!(
         "messages",
         [
             "openai",
             "trl.messages",
             "torchtune.openai",
+            "torchtune.json",
+            "mistral",
             "llamafactory.openai",
             "together.messages",
             "fireworks.messages"
@@ -246,22 +347,35 @@ pub static SHAPES: &[Shape] = &[
         Chat { list: "conversations", dialect: OPENAI, is_sharegpt: false, label: None }
     ),
     shape!(
+        "reflection",
+        ["axolotl.reflection"],
+        "Alpaca with an output, a reflection on it and the corrected output, which is to be learnt.",
+        Alpaca { output: "corrected", fields: &["output", "reflection"], ..Alpaca::BARE }
+    ),
+    shape!(
+        "creative-revise",
+        ["axolotl.creative_acr.load_revise"],
+        "Instruction, answer and what is said of it, with a revision.",
+        Creative { has_revision: true }
+    ),
+    shape!(
+        "creative-critique",
+        ["axolotl.creative_acr.load_critique"],
+        "Instruction, answer and what is said of it.",
+        Creative { has_revision: false }
+    ),
+    shape!(
         "llamafactory-alpaca",
         ["llamafactory.alpaca"],
         "Alpaca with `system` and `history`.",
-        Alpaca { output: "output", has_history: true, label: None }
+        Alpaca { has_history: true, ..Alpaca::BARE }
     ),
-    shape!(
-        "alpaca",
-        ["axolotl.alpaca"],
-        "Instruction, input and output.",
-        Alpaca { output: "output", has_history: false, label: None }
-    ),
+    shape!("alpaca", ["axolotl.alpaca"], "Instruction, input and output.", Alpaca::BARE),
     shape!(
         "gpteacher",
-        ["axolotl.gpteacher", "axolotl.alpaca_chat"],
+        ["axolotl.gpteacher", "axolotl.alpaca_chat", "axolotl.alpaca_chat.load_concise"],
         "Instruction, input and response.",
-        Alpaca { output: "response", has_history: false, label: None }
+        Alpaca { output: "response", ..Alpaca::BARE }
     ),
     shape!(
         "ctga",
@@ -284,12 +398,11 @@ pub static SHAPES: &[Shape] = &[
             ..Pair::BARE
         }
     ),
-    pair!(
+    shape!(
         "p3",
         ["promptsource"],
-        "P3: rendered templates, as text in `inputs_pretokenized` and `targets_pretokenized`.",
-        "inputs_pretokenized",
-        "targets_pretokenized"
+        "P3: rendered templates, as text in `inputs_pretokenized` and `targets_pretokenized`, with their choices.",
+        P3
     ),
     shape!(
         "super-ni-rows",
@@ -315,6 +428,18 @@ pub static SHAPES: &[Shape] = &[
             columns: &["system_prompt", "question", "response"],
             ..Pair::BARE
         }
+    ),
+    shape!(
+        "explain-choice",
+        ["axolotl.explainchoice"],
+        "Question, a list of choices and an explanation.",
+        Choices { completion: "explanation" }
+    ),
+    shape!(
+        "concise-choice",
+        ["axolotl.concisechoice"],
+        "Question, a list of choices and the solution.",
+        Choices { completion: "solution" }
     ),
     shape!(
         "context-qa",
@@ -366,12 +491,27 @@ pub static SHAPES: &[Shape] = &[
     pair!("instruction-response", [], "Instruction and response.", "instruction", "response"),
     pair!("prompt-response", [], "Prompt and response.", "prompt", "response"),
     pair!(
-        "bonito",
-        ["input-output", "torchtune.instruct", "crossfit"],
-        "Input and output.",
+        "creative-answer",
+        ["axolotl.creative_acr.load_answer"],
+        "Instruction and revision.",
+        "instruction",
+        "revision"
+    ),
+    pair!("bonito", ["input-output", "torchtune.instruct"], "Input and output.", "input", "output"),
+    pair!(
+        "crossfit",
+        [],
+        "CrossFit: input and output, of a file `.tsv` with two columns and no head.",
         "input",
         "output"
     ),
+    shape!(
+        "tk-instruct",
+        ["super-ni-prompts"],
+        "Super-NaturalInstructions as Tk-Instruct's prompts: definition, two positive examples, query.",
+        TkInstruct
+    ),
+    shape!("alpaca-prompt", [], "Instruction and input in the words of Alpaca's own prompt.", Rendered),
     shape!(
         "prompt-completion-messages",
         ["trl.prompt-completion-conversational"],
@@ -386,18 +526,36 @@ pub static SHAPES: &[Shape] = &[
         "completion"
     ),
     shape!(
+        "context-qa-404",
+        ["axolotl.context_qa.load_404"],
+        "Article and a question that it doesn't answer; axolotl has the answer.",
+        Prompt {
+            prompt: "unanswerable_question",
+            before: Some("article"),
+            columns: &["article", "unanswerable_question"],
+        }
+    ),
+    shape!(
         "prompt-messages",
         ["trl.prompt-only-conversational"],
         "Prompts alone, as lists of messages.",
         PromptMessages { has_completion: false, has_label: false }
     ),
-    shape!("prompt", ["trl.prompt-only"], "Prompts alone.", Prompt),
+    shape!(
+        "prompt",
+        ["trl.prompt-only"],
+        "Prompts alone.",
+        Prompt { prompt: "prompt", before: None, columns: &["prompt"] }
+    ),
     shape!("chatml", [], "A conversation as one text with ChatML's delimiters.", ChatMl),
+    shape!("harmony", ["gpt-oss"], "A conversation as one text, as gpt-oss has it.", Harmony),
     shape!(
         "text",
         [
             "trl.language-modeling",
             "axolotl.completion",
+            "axolotl.pretrain",
+            "together.text",
             "torchtune.text-completion",
             "llamafactory.pretraining"
         ],

@@ -4,19 +4,44 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::form::TaskForm;
 use super::halves::{Halves, count_fields, count_structure, unfit};
 use super::keys::{At, Keys, Misfit, lay_over, list, text, texts};
 use super::loss::{Loss, Losses};
 use super::record::{Record, Role, TaskExample, TaskPart, Turn};
 use crate::reject::Reason;
 
-/// Whether an object is a task with its instances.
-pub(super) fn fits(row: &Map<String, Value>) -> bool {
-    row.contains_key("Definition") && row.contains_key("Instances")
+/// A task with all of its instances.
+pub(super) struct TaskFile;
+
+impl TaskForm for TaskFile {
+    fn read(&self, row: &Map<String, Value>) -> Vec<Result<Record, Misfit>> {
+        read(row)
+    }
+
+    fn write(
+        &self,
+        records: &[Record],
+        is_same: bool,
+        losses: &mut Losses,
+    ) -> Result<Map<String, Value>, Misfit> {
+        write(records, is_same, losses)
+    }
+
+    fn fits(&self, row: &Map<String, Value>) -> bool {
+        row.contains_key("Definition") && row.contains_key("Instances")
+    }
+
+    fn why(&self) -> String {
+        "it has `Definition` and `Instances`".to_owned()
+    }
+
+    fn instances(&self) -> &'static str {
+        "Instances"
+    }
 }
 
-/// A record for each instance of a task.
-pub(super) fn read(row: &Map<String, Value>) -> Vec<Result<Record, Misfit>> {
+fn read(row: &Map<String, Value>) -> Vec<Result<Record, Misfit>> {
     let mut keys = Keys::of(row, At::Row);
     let instances = match read_instances(&mut keys) {
         Ok(instances) => instances,
@@ -108,11 +133,7 @@ fn read_instance(instance: &Value, at: At<'_>, task: &Arc<TaskPart>) -> Result<R
 }
 
 /// The object of a task with these instances, which share the task of the first.
-pub(super) fn write(
-    records: &[Record],
-    is_same: bool,
-    losses: &mut Losses,
-) -> Result<Map<String, Value>, Misfit> {
+fn write(records: &[Record], is_same: bool, losses: &mut Losses) -> Result<Map<String, Value>, Misfit> {
     let task = records.first().and_then(|record| record.task.as_deref());
     let Some((task, definition)) = task.and_then(|task| Some((task, task.definition.as_deref()?))) else {
         return Err(unfit("there is no definition of a task"));

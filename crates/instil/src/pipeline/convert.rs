@@ -1,6 +1,7 @@
 //! The road from one shape to another: rows are read, become records, and these become rows again.
 //!
-//! One thread reads and writes; others convert, in batches that are put back into the order of the rows.
+//! One thread cuts files into rows, others parse and convert them, and a third kind writes, in batches that are put
+//! back into the order of the rows.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -12,20 +13,23 @@ use serde_json::{Map, Value};
 
 use super::Ended;
 use crate::convert::{
-    Detected, Finding, LOOKED_AT, Loss, Misfit, Record, SHAPES, Shape, Written, check, detect, first_error,
-    shape_of,
+    self, Detected, Finding, LOOKED_AT, Loss, Misfit, Record, SHAPES, Shape, Written, check, detect,
+    first_error, shape_of,
 };
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::record::{Origin, Row};
 use crate::reject::{Reason, Reject, Stage};
 use crate::sink::{ObjectRow, ObjectWriter};
-use crate::source::{self, Kind, LabelledRows, SourceFile};
+use crate::source::{self, Kind, RawRow, RawRows, SourceFile};
 
 /// A batch ends after this many rows …
 const BATCH_ROWS: usize = 256;
 /// … or after about this many bytes of text, so that long lines don't fill the memory.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// So many batches are in memory between reader and writer, more where there are many threads.
+const PLACES: usize = 16;
 
 /// Keys without a place are counted by their names as long as there are no more than so many.
 const MOST_LOSSES: usize = 60;
@@ -54,13 +58,43 @@ pub struct FileShape {
     pub detected: Option<Detected>,
 }
 
-/// A row with the shape that its file is read as.
+/// A row as it was read, with the shape that its file is read as.
 struct Entry {
-    row: Row,
+    raw: RawRow,
+    format: Format,
+}
+
+/// How the rows of a file become objects, and which shape these have.
+#[derive(Clone, Copy)]
+struct Format {
     shape: &'static Shape,
+    /// Whether a number was made of a cell that stands for one.
+    has_cells: bool,
+    /// Whether a line is two texts with a tab between them, as in CrossFit's files.
+    is_tabbed: bool,
 }
 
 type Item = Result<Entry, Reject>;
+
+/// Rows that go their way together.
+struct Batch {
+    items: Vec<Item>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// How many places it takes of those that bound the memory: that of one with a long line is several.
+    fn places(&self) -> usize {
+        (self.bytes / BATCH_BYTES).clamp(1, PLACES)
+    }
+}
+
+/// What a worker made of a batch.
+struct Done {
+    came: Vec<Came>,
+    /// Those that it took.
+    places: usize,
+}
 
 /// What became of an item.
 enum Came {
@@ -93,50 +127,58 @@ pub fn convert(
 ) -> Result<(Ledger, Ended, Vec<FileShape>)> {
     let mut ledger = Ledger::of(&Stage::FROM_DATASET);
     let mut entries = Entries::new(road, files);
-    let (work, batches) = bounded::<(u64, Vec<Item>)>(2 * threads.get());
-    let (finished, results) = bounded::<(u64, Vec<Came>)>(4 * threads.get());
+    let (work, batches) = bounded::<(u64, Batch)>(2 * threads.get());
+    let (finished, results) = bounded::<(u64, Done)>(4 * threads.get());
+    // So many batches are in memory, however long one of them takes.
+    let (enter, leave) = bounded::<()>(PLACES.max(4 * threads.get()));
     let ended = std::thread::scope(|scope| {
+        // Both ends here end with this function, and with them the other threads.
+        let (results, leave) = (results, leave);
         for _ in 0..threads.get() {
             let (batches, finished) = (batches.clone(), finished.clone());
             scope.spawn(move || work_off(road, &batches, &finished));
         }
         drop((batches, finished));
-        // The sender lives in here, so that every way out lets the workers end.
-        let work = work;
-        let mut exhausted = false;
-        let mut waiting: VecDeque<Option<Vec<Came>>> = VecDeque::new();
-        // How many batches have been written: the number of the first one that waits.
-        let mut left = 0;
-        loop {
-            while !exhausted && waiting.len() < 2 * threads.get() {
+        let entries = &mut entries;
+        let reader = scope.spawn(move || -> Result<()> {
+            for number in 0.. {
                 let batch = entries.batch()?;
-                exhausted = batch.is_empty();
-                if !exhausted {
-                    let number = left + waiting.len() as u64;
-                    waiting.push_back(None);
-                    work.send((number, batch)).expect("workers end only when there is no more work");
+                let is_over = batch.items.is_empty() || (0..batch.places()).any(|_| enter.send(()).is_err());
+                if is_over || work.send((number, batch)).is_err() {
+                    break;
                 }
             }
+            Ok(())
+        });
+        let mut waiting: VecDeque<Option<Done>> = VecDeque::new();
+        // How many batches have been written: the number of the first one that waits.
+        let mut left = 0;
+        for (number, batch) in &results {
+            if number == PANICKED {
+                // The scope passes the panic on when the other threads have ended.
+                return Ok(Ended::Interrupted);
+            }
+            let place = usize::try_from(number - left).expect("the batches that wait are in memory");
+            if waiting.len() <= place {
+                waiting.resize_with(place + 1, || None);
+            }
+            waiting[place] = Some(batch);
             while let Some(Some(_)) = waiting.front() {
-                let batch = waiting.pop_front().flatten().expect("it was looked at above");
+                let Done { came, places } = waiting.pop_front().flatten().expect("it was looked at above");
                 left += 1;
-                for came in batch {
+                for came in came {
                     account(road, came, &mut ledger, writer)?;
+                }
+                for _ in 0..places {
+                    leave.recv().expect("every batch took its places");
                 }
                 if watch(&ledger).is_break() {
                     return Ok(Ended::Interrupted);
                 }
             }
-            if waiting.is_empty() {
-                if exhausted {
-                    return Ok::<_, Error>(Ended::Whole);
-                }
-                continue;
-            }
-            let (number, batch) = results.recv().expect("every batch comes back");
-            let place = usize::try_from(number - left).expect("the batches that wait are in memory");
-            waiting[place] = Some(batch);
         }
+        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok::<_, Error>(Ended::Whole)
     })?;
     Ok((ledger, ended, entries.found))
 }
@@ -156,9 +198,16 @@ pub fn preview(road: &ConvertRoad, files: Vec<SourceFile>, most: usize) -> Resul
     {
         match item {
             Err(reject) => rows.push(Err(reject)),
-            Ok(entry) => rows.extend(
-                convert_row(road, &entry).into_iter().map(|made| made.map(|(written, _)| written.row)),
-            ),
+            Ok(Entry { raw, format: Format { shape, has_cells, is_tabbed } }) => {
+                match parse(raw, has_cells, is_tabbed) {
+                    Ok(row) => rows.extend(
+                        convert_row(road, &row, shape)
+                            .into_iter()
+                            .map(|made| made.map(|(written, _)| written.row)),
+                    ),
+                    Err(reject) => rows.push(Err(reject)),
+                }
+            }
         }
     }
     rows.truncate(most);
@@ -176,10 +225,10 @@ struct Entries<'a> {
 
 struct Current {
     /// Rows that were read to find out their shape.
-    looked_at: VecDeque<Result<Row, Reject>>,
-    rows: LabelledRows,
-    /// Whether a number was made of a cell that stands for one.
+    looked_at: VecDeque<Result<RawRow, Reject>>,
+    rows: RawRows,
     has_cells: bool,
+    is_tabbed: bool,
     shape: Option<&'static Shape>,
 }
 
@@ -189,16 +238,15 @@ impl<'a> Entries<'a> {
     }
 
     /// The next rows; none when there are no more.
-    fn batch(&mut self) -> Result<Vec<Item>> {
-        let mut batch = Vec::with_capacity(BATCH_ROWS);
-        let mut bytes = 0;
-        while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES {
+    fn batch(&mut self) -> Result<Batch> {
+        let mut batch = Batch { items: Vec::with_capacity(BATCH_ROWS), bytes: 0 };
+        while batch.items.len() < BATCH_ROWS && batch.bytes < BATCH_BYTES {
             let Some(item) = self.next()? else { break };
-            bytes += match &item {
-                Ok(entry) => entry.row.fields.values().map(weight).sum(),
+            batch.bytes += match &item {
+                Ok(Entry { raw, .. }) => size(raw),
                 Err(reject) => reject.raw.len(),
             };
-            batch.push(item);
+            batch.items.push(item);
         }
         Ok(batch)
     }
@@ -221,63 +269,121 @@ impl<'a> Entries<'a> {
                 self.current = None;
                 continue;
             };
-            return Ok(Some(match read {
-                Ok(row) => {
-                    self.taken += 1;
-                    let shape = current.shape.expect("a file with rows has a shape, or is refused");
-                    Ok(Entry { row, shape })
-                }
-                Err(reject) => Err(reject),
-            }));
+            return Ok(Some(read.map(|raw| {
+                self.taken += 1;
+                let Current { has_cells, is_tabbed, .. } = *current;
+                let shape = current.shape.expect("a file with rows has a shape, or is refused");
+                Entry { raw, format: Format { shape, has_cells, is_tabbed } }
+            })));
         }
     }
 }
 
 impl Current {
-    fn open(road: &ConvertRoad, file: SourceFile) -> Result<(Self, FileShape)> {
-        let has_cells = matches!(file.kind, Kind::Csv | Kind::Tsv);
+    fn open(road: &ConvertRoad, mut file: SourceFile) -> Result<(Self, FileShape)> {
         let name = Arc::clone(&file.name);
-        let rows = source::open_rows(vec![file])?;
-        let mut current = Self { looked_at: VecDeque::new(), rows, has_cells, shape: road.from };
+        let is_crossfit = road.from.is_none_or(|from| from.name == CROSSFIT) && file.kind == Kind::Tsv;
+        let is_tabbed = is_crossfit && (road.from.is_some() || is_named_by_crossfit(&name));
+        let has_cells = matches!(file.kind, Kind::Csv | Kind::Tsv);
+        if is_tabbed {
+            // There is no head, and nothing is quoted.
+            file.kind = Kind::Jsonl;
+        }
+        let rows = source::open_raw_rows(vec![file])?;
+        let from = if is_tabbed { Some(Shape::parse(CROSSFIT)?) } else { road.from };
+        let mut current = Self { looked_at: VecDeque::new(), rows, has_cells, is_tabbed, shape: from };
         let mut found = FileShape { file: Arc::clone(&name), detected: None };
-        if road.from.is_some() {
+        if from.is_some() {
             return Ok((current, found));
         }
         let mut bytes = 0;
+        // Those that can be parsed, for looking at alone: a row is parsed where it is converted.
+        let mut parsed = Vec::new();
         while current.looked_at.len() < LOOKED_AT && bytes < 4 * BATCH_BYTES {
-            let Some(read) = current.read() else { break };
-            bytes += read.as_ref().map_or(0, |row| row.fields.values().map(weight).sum());
+            let Some(read) = current.rows.next() else { break };
+            if let Ok(raw) = &read {
+                bytes += size(raw);
+                parsed.extend(parse(raw.clone(), has_cells, false).ok());
+            }
             current.looked_at.push_back(read);
         }
-        let rows: Vec<&Row> = current.looked_at.iter().filter_map(|read| read.as_ref().ok()).collect();
-        found.detected = detect(rows.iter().map(|row| (row.origin.row.unwrap_or(0), &row.fields)));
-        if found.detected.is_none() && !rows.is_empty() {
-            return Err(unknown(&name, rows[0]));
+        found.detected = detect(parsed.iter().map(|row| (row.origin.row.unwrap_or(0), &row.fields)));
+        if let (None, Some(first)) = (&found.detected, parsed.first()) {
+            return Err(unknown(&name, first));
         }
         current.shape = found.detected.as_ref().map(|detected| detected.shape);
-        // Rows that could not be read came first; what follows them, if anything, has no known shape.
-        if current.shape.is_none() && current.looked_at.len() == LOOKED_AT {
-            let message = format!("none of the first {LOOKED_AT} rows of `{name}` can be read");
-            return Err(Error::input(message).with_hint("`--from` says which shape the others have"));
+        if current.shape.is_none() {
+            // Rows that could not be read came first; what follows them, if anything, has no known shape.
+            if current.looked_at.len() == LOOKED_AT {
+                let message = format!("none of the first {LOOKED_AT} rows of `{name}` can be read");
+                return Err(Error::input(message).with_hint("`--from` says which shape the others have"));
+            }
+            current.refuse_all(has_cells);
         }
         Ok((current, found))
     }
 
-    fn next(&mut self) -> Option<Result<Row, Reject>> {
-        self.looked_at.pop_front().or_else(|| self.read())
-    }
-
-    fn read(&mut self) -> Option<Result<Row, Reject>> {
-        let mut read = self.rows.next()?;
-        if let (true, Ok(row)) = (self.has_cells, &mut read) {
-            // A cell that reads like an integer became one; shapes know texts.
-            for value in row.fields.values_mut() {
-                if let Value::Number(number) = value {
-                    *value = number.to_string().into();
-                }
+    /// Makes rejects of rows of which none can be parsed.
+    fn refuse_all(&mut self, has_cells: bool) {
+        for read in &mut self.looked_at {
+            if let Ok(raw) = read
+                && let Err(reject) = parse(raw.clone(), has_cells, false)
+            {
+                *read = Err(reject);
             }
         }
-        Some(read)
+    }
+
+    fn next(&mut self) -> Option<Result<RawRow, Reject>> {
+        self.looked_at.pop_front().or_else(|| self.rows.next())
+    }
+}
+
+/// The shape of files that have no head and nothing quoted.
+const CROSSFIT: &str = "crossfit";
+
+/// Whether a file is named as CrossFit names them: `{task}_{k}_{seed}_{train|dev|test}.tsv`.
+fn is_named_by_crossfit(name: &str) -> bool {
+    let stem = name.rsplit(['/', '\\']).next().unwrap_or(name).split('.').next().unwrap_or(name);
+    let mut parts = stem.rsplit('_');
+    let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
+    matches!(parts.next(), Some("train" | "dev" | "test"))
+        && is_number(parts.next())
+        && is_number(parts.next())
+}
+
+/// The object of a row as it was read.
+fn parse(raw: RawRow, has_cells: bool, is_tabbed: bool) -> Result<Row, Reject> {
+    let (text, origin) = match raw {
+        RawRow::Text(text, origin) => (text, origin),
+        RawRow::Row(mut row) => {
+            if has_cells {
+                // A cell that reads like an integer became one; shapes know texts.
+                for value in row.fields.values_mut() {
+                    if let Value::Number(number) = value {
+                        *value = number.to_string().into();
+                    }
+                }
+            }
+            return Ok(row);
+        }
+    };
+    if is_tabbed {
+        return match text.split_once('\t') {
+            Some((input, output)) if !output.contains('\t') => {
+                let pairs = [("input", input), ("output", output)];
+                let fields = pairs.map(|(name, text)| (name.to_owned(), text.into())).into_iter().collect();
+                Ok(Row { fields, origin, dataset: None })
+            }
+            _ => {
+                let parts = text.split('\t').count();
+                Err(Reject::read(Reason::InvalidRow, origin, format!("{parts} parts and not two: {text}")))
+            }
+        };
+    }
+    match convert::object(&text) {
+        Ok(fields) => Ok(Row { fields, origin, dataset: None }),
+        Err(misfit) => Err(Reject::read(misfit.reason, origin, format!("{misfit}: {text}"))),
     }
 }
 
@@ -289,35 +395,66 @@ fn unknown(file: &str, row: &Row) -> Error {
         .with_hint("`instil list shapes` shows what is known, and `--from` names one of them")
 }
 
-/// About how many bytes a value takes.
-fn weight(value: &Value) -> usize {
-    match value {
-        Value::String(text) => 24 + text.len(),
-        Value::Array(list) => 24 + list.iter().map(weight).sum::<usize>(),
-        Value::Object(object) => {
-            48 + object.iter().map(|(key, value)| key.len() + weight(value)).sum::<usize>()
+/// Bytes of text in a row, near enough.
+fn size(raw: &RawRow) -> usize {
+    fn weight(value: &Value) -> usize {
+        match value {
+            Value::String(text) => 24 + text.len(),
+            Value::Array(list) => 24 + list.iter().map(weight).sum::<usize>(),
+            Value::Object(object) => {
+                48 + object.iter().map(|(key, value)| key.len() + weight(value)).sum::<usize>()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => 24,
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => 24,
+    }
+    match raw {
+        RawRow::Text(text, _) => text.len(),
+        RawRow::Row(row) => row.fields.values().map(weight).sum(),
+    }
+}
+
+/// The number that a worker gives instead of its batch's when it breaks down.
+const PANICKED: u64 = u64::MAX;
+
+/// Tells the writer that no batch will come, so that nobody waits for it.
+struct Alarm<'a>(&'a Sender<(u64, Done)>);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Where nobody listens nobody waits.
+            let _ = self.0.send((PANICKED, Done { came: Vec::new(), places: 0 }));
+        }
     }
 }
 
 /// What a worker does until there is no more work.
-fn work_off(road: &ConvertRoad, batches: &Receiver<(u64, Vec<Item>)>, finished: &Sender<(u64, Vec<Came>)>) {
+fn work_off(road: &ConvertRoad, batches: &Receiver<(u64, Batch)>, finished: &Sender<(u64, Done)>) {
+    let _alarm = Alarm(finished);
     for (number, batch) in batches {
-        let came = batch.into_iter().map(|item| work(road, item)).collect();
+        let places = batch.places();
+        let came = batch.items.into_iter().map(|item| work(road, item)).collect();
         // Nobody listens any more when the run was broken off.
-        if finished.send((number, came)).is_err() {
+        if finished.send((number, Done { came, places })).is_err() {
             return;
         }
     }
 }
 
 fn work(road: &ConvertRoad, item: Item) -> Came {
-    let entry = match item {
-        Ok(entry) => entry,
+    let Format { shape, has_cells, is_tabbed } = match &item {
+        Ok(entry) => entry.format,
+        Err(reject) => return Came::Unread(reject.clone()),
+    };
+    let row = match item.and_then(|entry| parse(entry.raw, has_cells, is_tabbed)) {
+        Ok(row) => row,
+        // What is JSON and not the row that it should be was read, and is told from what could not be.
+        Err(reject) if reject.reason.stage() == Stage::Convert => {
+            return Came::Row { shape, made: vec![Err(reject)] };
+        }
         Err(reject) => return Came::Unread(reject),
     };
-    let made = convert_row(road, &entry).into_iter().map(|made| {
+    let made = convert_row(road, &row, shape).into_iter().map(|made| {
         let (written, mut losses) = made?;
         let mut dropped = written.dropped;
         if road.is_table {
@@ -328,17 +465,17 @@ fn work(road: &ConvertRoad, item: Item) -> Came {
                 losses.push(Loss::Extra);
             }
         }
-        let row = ObjectWriter::row(&written.row, road.to.columns(), road.is_table);
-        Ok(Made { row, losses, dropped, origin: entry.row.origin.clone() })
+        let object = ObjectWriter::row(&written.row, road.to.columns(), road.is_table);
+        Ok(Made { row: object, losses, dropped, origin: row.origin.clone() })
     });
-    Came::Row { shape: entry.shape, made: made.collect() }
+    Came::Row { shape, made: made.collect() }
 }
 
 /// The rows of the new shape that a row becomes.
-fn convert_row(road: &ConvertRoad, entry: &Entry) -> Vec<Result<(Written, Vec<Loss>), Reject>> {
-    let Entry { row, shape } = entry;
+fn convert_row(road: &ConvertRoad, row: &Row, shape: &Shape) -> Vec<Result<(Written, Vec<Loss>), Reject>> {
     let mut made = Vec::new();
     let mut records = Vec::new();
+    let instance = |index: usize| Some(format!("/{}/{index}", shape.instances()?));
     for (index, read) in shape.read(&row.fields).into_iter().enumerate() {
         let found =
             read.map_err(|misfit| other_shape(row, shape, misfit)).and_then(|record| {
@@ -346,14 +483,14 @@ fn convert_row(road: &ConvertRoad, entry: &Entry) -> Vec<Result<(Written, Vec<Lo
                     None => Ok(record),
                     Some(finding) => Err(Misfit {
                         reason: finding.reason.expect("an error has a reason"),
-                        path: if shape.is_task() { format!("/Instances/{index}") } else { finding.path },
+                        path: instance(index).unwrap_or(finding.path),
                         message: finding.message,
                     }),
                 }
             });
         match found {
-            Ok(record) => records.push((index, record)),
-            Err(misfit) => made.push(Err(reject(row, &misfit))),
+            Ok(record) => records.extend(road.to.parts(record).into_iter().map(|part| (index, part))),
+            Err(misfit) => made.push(Err(reject(row, shape, &misfit))),
         }
     }
     let written = |written: Result<Written, Misfit>, index: usize| match written {
@@ -361,10 +498,10 @@ fn convert_row(road: &ConvertRoad, entry: &Entry) -> Vec<Result<(Written, Vec<Lo
             let losses = written.losses.kinds();
             Ok((written, losses))
         }
-        Err(misfit) if shape.is_task() => {
-            Err(reject(row, &Misfit { path: format!("/Instances/{index}"), ..misfit }))
+        Err(misfit) => {
+            let path = instance(index).unwrap_or(misfit.path);
+            Err(reject(row, shape, &Misfit { path, ..misfit }))
         }
-        Err(misfit) => Err(reject(row, &misfit)),
     };
     if road.to.is_task() {
         let (indices, records): (Vec<usize>, Vec<Record>) = records.into_iter().unzip();
@@ -395,10 +532,12 @@ fn other_shape(row: &Row, shape: &Shape, misfit: Misfit) -> Misfit {
 }
 
 /// A reject with what is wrong and the row as it was read; of a task's file, which may be large, its instance alone.
-fn reject(row: &Row, misfit: &Misfit) -> Reject {
+fn reject(row: &Row, shape: &Shape, misfit: &Misfit) -> Reject {
     let mut steps = misfit.path.split('/').skip(1);
     let part = match (steps.next(), steps.next().and_then(|index| index.parse::<usize>().ok())) {
-        (Some("Instances"), Some(index)) => row.fields.get("Instances").and_then(|all| all.get(index)),
+        (Some(key), Some(index)) if shape.instances() == Some(key) => {
+            row.fields.get(key).and_then(|all| all.get(index))
+        }
         _ => None,
     };
     let raw = match part {
@@ -499,7 +638,10 @@ pub fn check_files(
     let road = ConvertRoad { from, to: &SHAPES[0], strict: false, is_table: false, limit: u64::MAX };
     let mut entries = Entries::new(&road, source::resolve(&[input.to_owned()])?);
     while let Some(item) = entries.next()? {
-        match item {
+        let parsed = item.and_then(|Entry { raw, format: Format { shape, has_cells, is_tabbed } }| {
+            Ok((parse(raw, has_cells, is_tabbed)?, shape))
+        });
+        match parsed {
             Err(reject) => {
                 let finding = Finding {
                     code: reject.reason.word(),
@@ -510,7 +652,7 @@ pub fn check_files(
                 };
                 each(Checked { origin: &reject.origin, row: None, findings: vec![finding] });
             }
-            Ok(Entry { row, shape }) => {
+            Ok((row, shape)) => {
                 let mut findings = Vec::new();
                 for read in shape.read(&row.fields) {
                     match read.map_err(|misfit| other_shape(&row, shape, misfit)) {

@@ -19,14 +19,56 @@ use super::place::Place;
 use super::table::Records;
 use super::{Kind, PARQUET_NEEDS_A_FILE, SourceFile, arrow_value, parquet_rows, unpacked};
 use crate::error::{Error, Result};
-use crate::record::Row;
+use crate::record::{Origin, Row};
 use crate::reject::{Reason, Reject};
 
 /// A row, or what could not become one.
 pub(super) type Item = Result<Row, Reject>;
 
+/// A row as it was read: of JSON its text, so that it can be parsed elsewhere.
+#[derive(Clone, Debug)]
+pub enum RawRow {
+    /// One piece of a file of JSON, and where it stands.
+    Text(String, Origin),
+    /// A row of any other file.
+    Row(Row),
+}
+
+impl RawRow {
+    /// The row of an object.
+    ///
+    /// # Errors
+    /// When the text is no JSON object.
+    pub fn parse(self) -> Result<Row, Reject> {
+        let (text, origin) = match self {
+            Self::Row(row) => return Ok(row),
+            Self::Text(text, origin) => (text, origin),
+        };
+        // Not parsed as a map, which `null` would be an empty one of.
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(fields)) => Ok(Row { fields, origin, dataset: None }),
+            Ok(_) => {
+                Err(refused(&origin, &text, &serde_json::Error::custom("it is JSON, but not an object")))
+            }
+            Err(error) => Err(refused(&origin, &text, &error)),
+        }
+    }
+}
+
+fn refused(origin: &Origin, text: &str, error: &serde_json::Error) -> Reject {
+    invalid(&Place(Arc::clone(&origin.source)), origin.row.unwrap_or(0), text, error)
+}
+
+/// As [`open_rows`], each row as it was read.
+///
+/// # Errors
+/// As [`open_rows`].
+pub fn open_raw_rows(files: Vec<SourceFile>) -> crate::Result<RawRows> {
+    Ok(open_rows(files)?.0)
+}
+
 /// The rows of one file, in order.
-pub(super) type Rows = Box<dyn Iterator<Item = Item> + Send>;
+pub(super) type Rows = Box<dyn Iterator<Item = Result<RawRow, Reject>> + Send>;
 
 /// The endings that hold rows, as messages name them.
 const ENDINGS: &str = ".jsonl, .ndjson, .json, .csv, .tsv (each also with .gz or .zst) and .parquet";
@@ -66,7 +108,10 @@ pub fn open_rows(files: Vec<SourceFile>) -> Result<LabelledRows> {
 /// The rows of all files, in order, each read when it is asked for.
 ///
 /// A file without any row is a reject, so that every file is accounted for.
-pub struct LabelledRows {
+pub struct LabelledRows(RawRows);
+
+/// The same before what is JSON is parsed.
+pub struct RawRows {
     files: std::vec::IntoIter<SourceFile>,
     open: Open,
     current: Option<Current>,
@@ -86,13 +131,13 @@ struct Current {
 impl LabelledRows {
     /// The rows of `files`, those that are no parquet read by `open`.
     pub(super) fn new(files: Vec<SourceFile>, open: Open) -> Self {
-        Self { files: files.into_iter(), open, current: None, meter: Meter::default() }
+        Self(RawRows { files: files.into_iter(), open, current: None, meter: Meter::default() })
     }
 
     /// A counter of the bytes read from disk so far, kept up to date while the rows are used
     /// elsewhere. Against the sum of [`SourceFile::bytes`] it says how much is left.
     pub fn read_bytes(&self) -> Arc<AtomicU64> {
-        self.meter.read_bytes()
+        self.0.meter.read_bytes()
     }
 }
 
@@ -100,6 +145,14 @@ impl Iterator for LabelledRows {
     type Item = Item;
 
     fn next(&mut self) -> Option<Item> {
+        Some(self.0.next()?.and_then(RawRow::parse))
+    }
+}
+
+impl Iterator for RawRows {
+    type Item = Result<RawRow, Reject>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         loop {
             let current = match &mut self.current {
                 Some(current) => current,
@@ -196,20 +249,11 @@ impl<P: Pieces> Json<P> {
 }
 
 impl<P: Pieces> Iterator for Json<P> {
-    type Item = Item;
+    type Item = Result<RawRow, Reject>;
 
-    fn next(&mut self) -> Option<Item> {
-        Some(self.objects.next()?.and_then(|(number, text)| {
-            // Not parsed as a map, which `null` would be an empty one of.
-            let fields = match serde_json::from_str(text) {
-                Ok(Value::Object(fields)) => Ok(fields),
-                Ok(_) => Err(serde_json::Error::custom("it is JSON, but not an object")),
-                Err(error) => Err(error),
-            };
-            fields
-                .map(|fields| row(&self.place, number, fields))
-                .map_err(|error| invalid(&self.place, number, text, &error))
-        }))
+    fn next(&mut self) -> Option<Self::Item> {
+        let text = self.objects.next()?.map(|(number, text)| (number, text.to_owned()));
+        Some(text.map(|(number, text)| RawRow::Text(text, self.place.origin(Some(number)))))
     }
 }
 
@@ -237,10 +281,10 @@ impl Table {
 }
 
 impl Iterator for Table {
-    type Item = Item;
+    type Item = Result<RawRow, Reject>;
 
-    fn next(&mut self) -> Option<Item> {
-        Some(self.records.next()?.and_then(|line| self.row(line)))
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.records.next()?.and_then(|line| self.row(line)).map(RawRow::Row))
     }
 }
 
@@ -299,15 +343,15 @@ impl Parquet {
 }
 
 impl Iterator for Parquet {
-    type Item = Item;
+    type Item = Result<RawRow, Reject>;
 
-    fn next(&mut self) -> Option<Item> {
+    fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(batch) = self.batch.as_ref().filter(|batch| self.next < batch.num_rows()) {
                 let index = self.next;
                 self.next += 1;
                 self.read += 1;
-                return Some(self.row(batch, index));
+                return Some(self.row(batch, index).map(RawRow::Row));
             }
             match parquet_rows::next_batch(self.reader.as_mut()?) {
                 Ok(Some(batch)) => (self.batch, self.next) = (Some(batch), 0),

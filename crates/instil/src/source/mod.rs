@@ -39,7 +39,7 @@ use crate::reject::{Reason, Reject};
 pub use adapter::{Adapter, AdapterRows, RenderedColumns};
 pub use bytes::Packing;
 pub use kind::Kind;
-pub use labelled::{LabelledRows, open_rows};
+pub use labelled::{LabelledRows, RawRow, RawRows, open_raw_rows, open_rows};
 pub use resolve::resolve;
 
 pub(crate) use column::TEXT_NAMES;

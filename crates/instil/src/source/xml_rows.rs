@@ -6,7 +6,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Reader as Xml, escape};
 use serde_json::{Map, Value};
 
-use super::labelled::{Item, Rows, only};
+use super::labelled::{Item, RawRow, Rows, only};
 use super::place::Place;
 use super::whole::read_text;
 use super::{Kind, unpacked};
@@ -28,7 +28,7 @@ pub(super) fn read(place: Place, raw: Box<dyn Read + Send>, _kind: &Kind) -> io:
         Err(reject) => return Ok(only(reject)),
     };
     Ok(match read_text(&place, bytes) {
-        Ok(text) => Box::new(rows(&place, &text).into_iter()),
+        Ok(text) => Box::new(rows(&place, &text).into_iter().map(|row| row.map(RawRow::Row))),
         Err(reject) => only(reject),
     })
 }
