@@ -274,3 +274,159 @@ fn a_long_line_is_a_row_like_any_other() {
     assert_eq!(out.lines().map(str::len).collect::<Vec<_>>().len(), 3);
     assert!(out.lines().all(|line| line.len() > 20 << 20));
 }
+
+/// Runs a command and gives what it printed and the most memory that it held, in MiB; 0 where that isn't told.
+fn peak(place: &Place, args: &[&str]) -> (std::process::Output, u64) {
+    let mut command = place.command(args);
+    let child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let watch = std::thread::spawn(move || {
+        let mut most = 0;
+        while let Ok(text) = std::fs::read_to_string(&status) {
+            // The line is gone when the process has ended.
+            let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else { break };
+            let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+            most = most.max(kilobytes >> 10);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        most
+    });
+    let output = child.wait_with_output().unwrap();
+    (output, watch.join().unwrap())
+}
+
+/// Acceptance test 8 of spec/uit.md 8.7, with fewer and longer rows: as many bytes as a million short ones have.
+#[test]
+fn acceptance_8_a_large_file_streams_in_bounded_memory() {
+    let place = Place::new();
+    let (rows, text) = (60_000, "kettle ".repeat(280));
+    let mut file = std::io::BufWriter::new(std::fs::File::create(place.path("large.jsonl")).unwrap());
+    for row in 0..rows {
+        writeln!(file, "{}", json!({"instruction": format!("Row {row}."), "input": "", "output": text}))
+            .unwrap();
+    }
+    file.into_inner().unwrap();
+    let megabytes = std::fs::metadata(place.path("large.jsonl")).unwrap().len() >> 20;
+    let args = ["convert", "large.jsonl", "--to", "messages", "-o", "out.jsonl", "-q", "--threads", "2"];
+    let (output, most) = peak(&place, &args);
+    assert!(output.status.success(), "{output:?}");
+    let written = std::fs::read(place.path("out.jsonl")).unwrap();
+    assert_eq!(written.iter().filter(|byte| **byte == b'\n').count(), rows);
+    assert!(megabytes > 110 && most < megabytes, "{most} MiB for a file of {megabytes} MiB");
+}
+
+#[test]
+fn lines_of_a_hundred_megabytes_are_rows_or_rejects() {
+    let place = Place::new();
+    let long = "x".repeat(100_000_000);
+    let mut file = std::io::BufWriter::new(std::fs::File::create(place.path("long.jsonl")).unwrap());
+    let chat = |said: &str| json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": said}]});
+    writeln!(file, "{}", chat("b")).unwrap();
+    writeln!(file, "{}", chat(&long)).unwrap();
+    // No JSON, and JSON that is no conversation.
+    writeln!(file, "{{\"messages\": [\"{long}").unwrap();
+    writeln!(file, "{}", json!({"messages": [{"role": "narrator", "content": long}]})).unwrap();
+    writeln!(file, "{}", chat("c")).unwrap();
+    file.into_inner().unwrap();
+    let args = ["convert", "long.jsonl", "--to", "sharegpt", "-o", "out.jsonl", "-q", "--rejects", "r.jsonl"];
+    let (output, most) = peak(&place, &args);
+    assert!(output.status.success(), "{output:?}");
+    let lengths: Vec<usize> =
+        std::fs::read_to_string(place.path("out.jsonl")).unwrap().lines().map(str::len).collect();
+    assert_eq!(lengths.len(), 3);
+    assert!(lengths[1] > 100_000_000);
+    let rejects = std::fs::read_to_string(place.path("r.jsonl")).unwrap();
+    let reasons: Vec<_> =
+        objects(&rejects).iter().map(|reject| (reject["row"].clone(), reject["reason"].clone())).collect();
+    assert_eq!(reasons, [(json!(3), json!("invalid_json")), (json!(4), json!("unknown_role"))]);
+    // The rows themselves are kept.
+    assert!(rejects.lines().all(|line| line.len() > 100_000_000));
+    assert!(most < 1800, "{most} MiB");
+}
+
+#[test]
+fn what_is_no_json_and_keys_that_are_there_twice_are_named() {
+    let place = Place::new();
+    let good = json!({"prompt": "a", "completion": "b"}).to_string();
+    // A byte-order mark is no part of the first row.
+    let rows = [
+        format!("\u{feff}{good}").into_bytes(),
+        br#"{"prompt": "a", "prompt": "b", "completion": "c"}"#.to_vec(),
+        br#"{"prompt": "a", "completion": "b", "more": {"x": 1, "x": 1}}"#.to_vec(),
+        br#"{"prompt": "a", "completion": NaN}"#.to_vec(),
+        br#"{"prompt": "a", "completion": "\ud800"}"#.to_vec(),
+        b"{\"prompt\": \"a\", \"completion\": \"\xff\"}".to_vec(),
+        b"[1]".to_vec(),
+        good.clone().into_bytes(),
+    ];
+    place.write("odd.jsonl", rows.join(&b'\n'));
+    place.ok(&["convert", "odd.jsonl", "--to", "messages", "-o", "out.jsonl", "-q", "--rejects", "r.jsonl"]);
+    assert_eq!(
+        reasons(&place, "r.jsonl"),
+        [
+            "2 duplicate_key",
+            "3 duplicate_key",
+            "4 invalid_json",
+            "5 invalid_json",
+            "6 invalid_utf8",
+            "7 invalid_json",
+        ]
+    );
+    assert_eq!(std::fs::read_to_string(place.path("out.jsonl")).unwrap().lines().count(), 2);
+    let told = String::from_utf8(place.run(&["check", "odd.jsonl"]).stdout).unwrap();
+    assert!(
+        told.contains("error duplicate_key: odd.jsonl row 2: there are two keys `prompt` at byte"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_file_of_crossfit_has_no_head() {
+    let place = Place::new();
+    let rows =
+        "sentence: the \"kettle is loud\tnegative\nsentence: it boils [SEP] fast\tpositive\nno answer\n";
+    place.write("toy_16_100_train.tsv", rows);
+    place.write("other.tsv", rows);
+    for (file, more) in [("toy_16_100_train.tsv", &[][..]), ("other.tsv", &["--from", "crossfit"])] {
+        let args = [
+            "convert",
+            file,
+            "--to",
+            "prompt-completion",
+            "-o",
+            "out.jsonl",
+            "-q",
+            "--rejects",
+            "r.jsonl",
+            "--overwrite",
+        ];
+        place.ok(&[&args, more].concat());
+        let out = objects(&std::fs::read_to_string(place.path("out.jsonl")).unwrap());
+        assert_eq!(out[0], json!({"prompt": "sentence: the \"kettle is loud", "completion": "negative"}));
+        assert_eq!(out.len(), 2);
+        assert_eq!(reasons(&place, "r.jsonl"), ["3 invalid_row"]);
+    }
+}
+
+#[test]
+fn one_row_becomes_several_where_the_shape_says_so() {
+    let place = Place::new();
+    place
+        .write("pairs.jsonl", json!({"prompt": "Sky?", "chosen": "Blue.", "rejected": "Green."}).to_string());
+    let labelled = objects(&place.ok(&["convert", "pairs.jsonl", "--to", "kto", "-o", "-", "-q"]));
+    assert_eq!(
+        labelled,
+        [
+            json!({"prompt": "Sky?", "completion": "Blue.", "label": true}),
+            json!({"prompt": "Sky?", "completion": "Green.", "label": false}),
+        ]
+    );
+    let task = json!({"id": "seed_x", "name": "kettle", "instruction": "Name a use.", "is_classification": false,
+        "instances": [{"input": "", "output": "Tea."}, {"input": "a cup", "output": "Cocoa."}]});
+    place.write("seeds.jsonl", task.to_string());
+    let rows = objects(&place.ok(&["convert", "seeds.jsonl", "--to", "alpaca", "-o", "-", "-q"]));
+    assert_eq!(rows[1], json!({"instruction": "Name a use.", "input": "a cup", "output": "Cocoa."}));
+    let back = objects(&place.ok(&["convert", "seeds.jsonl", "--to", "self-instruct", "-o", "-", "-q"]));
+    assert_eq!(back, [task]);
+}
