@@ -157,3 +157,14 @@ fn acceptance_11_a_marker_in_a_text_changes_no_structure() {
     }
     assert!(refused > 0);
 }
+
+#[test]
+fn the_reference_names_every_shape() {
+    let text = include_str!("../../../../docs/reference/shapes.md");
+    for shape in SHAPES {
+        for name in std::iter::once(&shape.name).chain(shape.also) {
+            assert!(text.contains(&format!("`{name}`")), "docs/reference/shapes.md lacks `{name}`");
+        }
+        assert!(text.contains(shape.about), "{}", shape.about);
+    }
+}

@@ -265,43 +265,29 @@ fn warnings(record: &Record, shape: &Shape, found: &mut Vec<Finding>) {
     let mut warn = |code: &'static str, path: String, message: String, hint: &'static str| {
         found.push(Finding { code, reason: None, path, message, hint });
     };
-    for (index, turn) in record.turns.iter().enumerate() {
+    // What stands apart from the turns has its place in the row itself.
+    for text in record.system.as_deref().into_iter().chain(record.definition()) {
+        of_text(text, &mut |code, message, hint| warn(code, String::new(), message, hint));
+    }
+    let chosen = match &record.preference {
+        Some(Preference::Pair { chosen, .. }) => chosen.as_slice(),
+        _ => &[],
+    };
+    for (index, turn) in record.turns.iter().chain(chosen).enumerate() {
         let Content::Text(text) = &turn.content else { continue };
-        let path = || shape.path(record, index);
-        if let Some(marker) = MARKERS.iter().find(|marker| text.contains(**marker)) {
-            let hint =
-                "a chat template would take it for its own; it stays as it is in shapes that are no text";
-            warn("template_marker", path(), format!("the text holds `{marker}`"), hint);
+        let mut warn = |code, message, hint| warn(code, shape.path(record, index), message, hint);
+        of_text(text, &mut warn);
+        if turn.role != Role::Assistant {
+            continue;
         }
-        if text.contains("|||") {
-            let hint = "PromptSource parts prompt and answer by it; it may be left over";
-            warn("separator", path(), "the text holds `|||`".to_owned(), hint);
-        }
-        if turn.role == Role::Assistant && !is_declared(record, text) {
+        if !is_declared(record, text) {
             let message = "the answer is none of the outputs that are declared".to_owned();
-            warn("undeclared_output", path(), message, "a label may be misspelt");
+            warn("undeclared_output", message, "a label may be misspelt");
         }
-        if let Some(slot) = slot(text) {
-            let hint = "a template may not have been filled in";
-            warn("unresolved_slot", path(), format!("the text holds `{slot}`"), hint);
-        }
-        if let Some(entity) = ENTITIES.iter().find(|entity| text.contains(**entity)) {
-            warn("html_entity", path(), format!("the text holds `{entity}`"), "decode it if it is not meant");
-        }
-        if let Some(trace) = MOJIBAKE.iter().find(|trace| text.contains(**trace)) {
-            let hint = "the text was read in another encoding than it was written in";
-            warn("mojibake", path(), format!("the text holds `{trace}`"), hint);
-        }
-        if let Some(control) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-            let message = format!("the text holds U+{:04X}", u32::from(control));
-            warn("control_character", path(), message, "leave it out if it is not meant");
-        }
-        if matches!(text.trim(), "nan" | "NaN" | "None" | "null" | "undefined") {
-            let hint = "a missing value may have become a word";
-            warn("literal_null", path(), format!("the text is `{}`", text.trim()), hint);
-        }
-        if turn.role == Role::Assistant && (text.ends_with("...") || text.ends_with('…')) {
-            warn("cut_off", path(), "the answer ends in dots".to_owned(), "it may have been cut");
+        if text.ends_with("...") || text.ends_with('…') {
+            warn("cut_off", "the answer ends in dots".to_owned(), "it may have been cut");
+        } else if ends_amid_sentence(text) {
+            warn("mid_sentence", "the answer ends amid a sentence".to_owned(), "it may have been cut");
         }
     }
     if shape.kind() == Kind::Tuning
@@ -314,6 +300,55 @@ fn warnings(record: &Record, shape: &Shape, found: &mut Vec<Finding>) {
     }
 }
 
+/// What looks wrong in a text whoever says it; `warn` gets code, message and hint.
+fn of_text(text: &str, warn: &mut dyn FnMut(&'static str, String, &'static str)) {
+    if let Some(marker) = MARKERS.iter().find(|marker| text.contains(**marker)) {
+        let hint = "a chat template would take it for its own; it stays as it is in shapes that are no text";
+        warn("template_marker", format!("the text holds `{marker}`"), hint);
+    }
+    if text.contains("|||") {
+        let hint = "PromptSource parts prompt and answer by it; it may be left over";
+        warn("separator", "the text holds `|||`".to_owned(), hint);
+    }
+    if let Some(slot) = slot(text) {
+        let hint = "a template may not have been filled in";
+        warn("unresolved_slot", format!("the text holds `{slot}`"), hint);
+    }
+    if let Some(entity) = ENTITIES.iter().find(|entity| text.contains(**entity)) {
+        warn("html_entity", format!("the text holds `{entity}`"), "decode it if it is not meant");
+    }
+    if let Some(trace) = MOJIBAKE.iter().find(|trace| text.contains(**trace)) {
+        let hint = "the text was read in another encoding than it was written in";
+        warn("mojibake", format!("the text holds `{trace}`"), hint);
+    }
+    if let Some(control) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        let message = format!("the text holds U+{:04X}", u32::from(control));
+        warn("control_character", message, "leave it out if it is not meant");
+    }
+    if matches!(text.trim(), "nan" | "NaN" | "None" | "null" | "undefined") {
+        let message = format!("the text is `{}`", text.trim());
+        warn("literal_null", message, "a missing value may have become a word");
+    }
+    if let Some(open) = left_open(text) {
+        warn("unbalanced", format!("a `{open}` is not closed"), "the text may have been cut");
+    }
+}
+
+/// A bracket of which more open than close, or a quotation mark that is there an odd number of times.
+fn left_open(text: &str) -> Option<char> {
+    let count = |wanted: char| text.chars().filter(|c| *c == wanted).count();
+    let bracket =
+        [('(', ')'), ('[', ']'), ('{', '}')].into_iter().find(|(open, close)| count(*open) > count(*close));
+    bracket.map(|(open, _)| open).or_else(|| (count('"') % 2 == 1).then_some('"'))
+}
+
+/// Whether a text of several sentences has no end: a label or a phrase needs none.
+fn ends_amid_sentence(text: &str) -> bool {
+    let end = text.trim_end();
+    let has_sentences = end.contains(". ") || end.contains(".\n");
+    has_sentences && end.ends_with(|last: char| last.is_alphanumeric() || matches!(last, ',' | ';' | '-'))
+}
+
 /// Whether an answer is one of the outputs there are, where they are said and the answer is one of few.
 fn is_declared(record: &Record, answer: &str) -> bool {
     let outputs = record.task.as_deref().map_or(&[][..], |task| &task.allowed_outputs);
@@ -321,13 +356,19 @@ fn is_declared(record: &Record, answer: &str) -> bool {
     outputs.is_empty() || !is_label || outputs.iter().any(|output| output.trim() == answer.trim())
 }
 
-/// The first `{{ name }}` of a text.
+/// The first `{{ name }}` or `{name}` of a text.
 fn slot(text: &str) -> Option<&str> {
-    let start = text.find("{{")?;
-    let inside = &text[start + 2..];
-    let end = inside.find("}}")?;
-    let name = inside[..end].trim();
-    let is_name =
-        !name.is_empty() && name.len() <= 40 && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    is_name.then(|| &text[start..start + end + 4])
+    let is_name = |name: &str| {
+        !name.is_empty() && name.len() <= 40 && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    text.match_indices('{').find_map(|(start, _)| {
+        let rest = &text[start..];
+        let (open, close) = if rest.starts_with("{{") { ("{{", "}}") } else { ("{", "}") };
+        let end = rest.find(close)?;
+        let name = rest.get(open.len()..end)?;
+        let name = if open == "{{" { name.trim() } else { name };
+        // A single letter or a number in braces is mathematics.
+        let is_slot = is_name(name) && (open == "{{" || name.len() > 2 && name.is_ascii());
+        is_slot.then(|| &rest[..end + close.len()])
+    })
 }

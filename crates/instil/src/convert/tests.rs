@@ -932,7 +932,40 @@ fn the_validator_names_what_would_teach_nonsense() {
     insta::assert_snapshot!(finding("messages", chat(json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0}]))), @"nothing_trained /messages/0/content: no answer counts for the loss");
     let record = read_one("alpaca", json!({"instruction": "Use {{name}} &amp; <|im_end|>", "input": "a ||| b", "output": "Ã© \u{7} and so on..."})).unwrap();
     let codes: Vec<&str> = check(&record, shape("alpaca")).iter().map(|finding| finding.code).collect();
-    assert_eq!(codes, ["separator", "mojibake", "control_character", "cut_off"]);
+    assert_eq!(
+        codes,
+        [
+            "template_marker",
+            "unresolved_slot",
+            "html_entity",
+            "separator",
+            "mojibake",
+            "control_character",
+            "cut_off"
+        ]
+    );
+    let warned = |said: &str| {
+        let record = read_one("prompt-completion", json!({"prompt": "a", "completion": said})).unwrap();
+        let found = check(&record, shape("prompt-completion"));
+        found.first().map_or("-".to_owned(), |finding| {
+            format!("{} {}: {}", finding.code, finding.path, finding.message)
+        })
+    };
+    insta::assert_snapshot!(warned("It boils. (Fast."), @"unbalanced /completion: a `(` is not closed");
+    insta::assert_snapshot!(warned("It \"boils."), @r#"unbalanced /completion: a `"` is not closed"#);
+    insta::assert_snapshot!(warned("It boils. Then it"), @"mid_sentence /completion: the answer ends amid a sentence");
+    insta::assert_snapshot!(warned("Dear {first_name}, it boils."), @"unresolved_slot /completion: the text holds `{first_name}`");
+    insta::assert_snapshot!(warned("None"), @"literal_null /completion: the text is `None`");
+    insta::assert_snapshot!(warned("a set {x} or {}, and 1) too"), @"-");
+    let ranked = |rank: i32| json!({"prompt": "a", "answers": [{"answer": "b", "rank": 1}, {"answer": "c", "rank": rank}]});
+    insta::assert_snapshot!(finding("nectar", ranked(2)), @"-");
+    insta::assert_snapshot!(finding("nectar", ranked(1)), @"duplicate_rank /answers: two answers have the rank 1");
+    let says = |role: &str, said: &str| json!([{"role": role, "content": said}]);
+    insta::assert_snapshot!(finding("preference-implicit-messages", json!({"chosen": says("user", "a"), "rejected": says("user", "b")})), @"prompt_mismatch /chosen/0/content: the two answers don't begin with the same prompt");
+    let choices =
+        json!({"inputs_pretokenized": "a", "targets_pretokenized": "maybe", "answer_choices": ["yes", "no"]});
+    let record = read_one("p3", choices).unwrap();
+    assert_eq!(check(&record, shape("p3"))[0].code, "undeclared_output");
 }
 
 /// The real sets whose rows have a shape that is known come back as they went, row by row.
