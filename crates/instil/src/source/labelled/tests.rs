@@ -29,6 +29,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// Each row with its number, or a reject's word, number and raw text.
 type Seen = Result<(Option<u64>, Value), (&'static str, Option<u64>, String)>;
 
+fn parsed(raw: Result<RawRow, Reject>) -> Item {
+    raw.and_then(RawRow::parse)
+}
+
 fn seen(items: impl Iterator<Item = Item>) -> Vec<Seen> {
     items
         .map(|item| {
@@ -185,10 +189,10 @@ fn stdin_is_json_lines_unless_it_begins_otherwise() {
     assert_eq!(of_stream(b"\xff"), Some(Kind::Jsonl));
     assert_eq!(of_stream(b"PAR1"), Some(Kind::Parquet));
     let bytes = Box::new(io::Cursor::new(gzip(b"{\"a\": 1}\nno\n")));
-    let items = seen(read(Place("stdin".into()), bytes, &Kind::Stream).unwrap());
+    let items = seen(read(Place("stdin".into()), bytes, &Kind::Stream).unwrap().map(parsed));
     assert_eq!(items[0], Ok((Some(1), json!({"a": 1}))));
     assert!(matches!(&items[1], Err(("invalid_json", Some(2), _))));
-    let items = seen(read(Place("stdin".into()), Box::new(&b"PAR1"[..]), &Kind::Stream).unwrap());
+    let items = seen(read(Place("stdin".into()), Box::new(&b"PAR1"[..]), &Kind::Stream).unwrap().map(parsed));
     assert_eq!(items, [reject("unreadable", None, PARQUET_NEEDS_A_FILE)]);
 }
 
