@@ -27,7 +27,8 @@ pub(super) fn read_tools(keys: &mut Keys<'_>, is_text: bool) -> Result<Option<Va
             let tools = parsed.ok_or_else(|| {
                 at.key("tools").misfit(Reason::WrongType, "the string should hold a list as JSON")
             })?;
-            if !is_text || tools.to_string() != *text {
+            let again = tools.to_string();
+            if !is_text || again != *text {
                 keys.spell("tools", text.as_str().into());
             }
             Ok(Some(tools))
