@@ -22,6 +22,8 @@ pub(crate) enum Verb {
     Remix(Box<RemixArgs>),
     /// Bring a dataset of one shape into another one.
     Convert(Box<ConvertArgs>),
+    /// Write what trainers have to be told of a dataset, beside it.
+    Companion(CompanionArgs),
     /// Run a recipe: a whole run written down.
     Run(RunArgs),
     /// Look at a recipe, a template file or a dataset without spending anything.
@@ -243,6 +245,10 @@ pub(crate) struct HowOfAll {
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
 
+    /// Also write what these tools have to be told of the dataset, beside it: axolotl, llama-factory, trl, lm-eval
+    #[arg(long, value_name = "TOOLS", value_delimiter = ',')]
+    pub(crate) companion: Vec<String>,
+
     /// Threads of what runs on this machine [default: one a processor]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
@@ -407,6 +413,24 @@ pub(crate) struct ConvertWhat {
     /// The most rows read
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct CompanionArgs {
+    /// A dataset folder, or a file of rows
+    pub(crate) dataset: PathBuf,
+
+    /// For which tools: axolotl, llama-factory, trl, lm-eval [default: all that can read it]
+    #[arg(long, value_name = "TOOLS", value_delimiter = ',')]
+    pub(crate) r#for: Vec<String>,
+
+    /// The shape of its rows [default: found out]
+    #[arg(long, value_name = "SHAPE")]
+    pub(crate) from: Option<String>,
+
+    /// Print the texts and write nothing
+    #[arg(long)]
+    pub(crate) print: bool,
 }
 
 #[derive(ClapArgs)]

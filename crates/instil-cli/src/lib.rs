@@ -35,6 +35,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Apply(args) => commands::from_rows::apply(*args),
         Verb::Remix(args) => commands::from_rows::remix(*args),
         Verb::Convert(args) => commands::convert::run(*args),
+        Verb::Companion(args) => commands::companion::run(args),
         Verb::Run(args) => commands::run::run(args),
         Verb::Check(args) => commands::check::run(args),
         Verb::Stats(args) => commands::stats::run(args),

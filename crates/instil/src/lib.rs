@@ -29,6 +29,7 @@ pub mod check;
 pub mod format;
 pub mod convert;
 pub mod sink;
+pub mod companion;
 
 pub mod draw;
 pub mod shuffle;

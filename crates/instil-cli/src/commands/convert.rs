@@ -53,12 +53,13 @@ pub(crate) fn execute(mut step: Convert, how: &HowOfAll) -> Result<u8> {
 /// Runs a step; `shown` is what the user calls its output.
 fn to_path(step: &Convert, shown: &str, how: &HowOfAll) -> Result<u8> {
     let plan = ConvertPlan::of(step)?;
-    let existing = super::before(how, plan.layout.output(), plan.files.iter())?;
+    let existing = super::before(how, plan.layout.output(), plan.road.to.name, plan.files.iter())?;
     let mut progress = Progress::start(how.quiet);
     let done = instil::run::convert(step, &plan, existing, &mut |ledger| progress.watch_rows(ledger));
     progress.finish();
     let (done, shapes) = done?;
-    let (report, code) = super::after(how, &plan.layout, step.max_drop, step.keep_run, &done)?;
+    let (report, code) =
+        super::after(how, &plan.layout, plan.road.to.name, step.max_drop, step.keep_run, &done)?;
     if !how.quiet {
         say(&plan, &shapes, shown, how, &done, report);
         super::say_limit(&report.ledger, step.max_drop, code);

@@ -63,7 +63,7 @@ pub(crate) fn execute(mut step: FromRows, how: &HowOfAll) -> Result<u8> {
 /// Runs a step; `shown` is what the user calls its output.
 fn to_path(step: &FromRows, shown: &str, how: &HowOfAll) -> Result<u8> {
     let plan = RowsPlan::of(step)?;
-    let existing = super::before(how, plan.layout.output(), plan.files())?;
+    let existing = super::before(how, plan.layout.output(), plan.format.name(), plan.files())?;
     if how.verbose {
         for line in &plan.unusable {
             output::talk(&format!("not used: {line}"));
@@ -77,7 +77,8 @@ fn to_path(step: &FromRows, shown: &str, how: &HowOfAll) -> Result<u8> {
         Done::Finished(report) if report.rows == 0 => first_reject(&plan)?,
         _ => None,
     };
-    let (report, code) = super::after(how, &plan.layout, step.max_drop, step.keep_run, &done)?;
+    let (report, code) =
+        super::after(how, &plan.layout, plan.format.name(), step.max_drop, step.keep_run, &done)?;
     if !how.quiet {
         say(step, shown, how, &done, report, code);
         if matches!(done, Done::Finished(_)) {

@@ -59,7 +59,7 @@ fn to_path(step: &Generate, shown: &str, how: &How) -> Result<u8> {
     };
     let window = local.as_ref().map(Local::window).transpose()?.flatten();
     let plan = Plan::with_window(step, window)?;
-    let existing = super::before(&how.of_all, plan.layout.output(), plan.files.iter())?;
+    let existing = super::before(&how.of_all, plan.layout.output(), plan.format.name(), plan.files.iter())?;
     let model = settings::model(step, local.as_ref())?;
     if !how.of_all.quiet {
         model.notes().iter().for_each(|note| output::talk(note));
@@ -70,7 +70,8 @@ fn to_path(step: &Generate, shown: &str, how: &How) -> Result<u8> {
     progress.finish();
     let done = done?;
 
-    let (report, code) = super::after(&how.of_all, &plan.layout, step.max_drop, step.keep_run, &done)?;
+    let (report, code) =
+        super::after(&how.of_all, &plan.layout, plan.format.name(), step.max_drop, step.keep_run, &done)?;
     if !how.of_all.quiet {
         say(step, shown, how, &done, report, code);
     }

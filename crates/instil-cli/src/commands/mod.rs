@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod check_dataset;
 pub(crate) mod check_templates;
+pub(crate) mod companion;
 pub(crate) mod convert;
 pub(crate) mod doctor;
 pub(crate) mod from_rows;
@@ -43,6 +44,7 @@ fn output_of(typed: Option<String>, how: &HowOfAll) -> Result<String> {
 /// The rows of standard output are made as those of a file, so that nothing half made is printed. The
 /// folder is that of the recipe with this hash: an interrupted run is continued by the same command here too.
 fn to_stdout(hash: &str, how: &HowOfAll, to_file: impl FnOnce(String) -> Result<u8>) -> Result<u8> {
+    companion::none_of_stdout(how)?;
     if how.json {
         return Err(Error::usage("--json prints the report on standard output, where the rows go")
             .with_hint("write the rows to a file with -o"));
@@ -79,12 +81,14 @@ fn show_files(files: &[SourceFile]) {
     }
 }
 
-/// What comes before a run: the flags that can fail, the files that are read.
+/// What comes before a run: the flags that can fail, the files that are read. `shape` is the name of the rows'.
 fn before<'a>(
     how: &HowOfAll,
     output: &Path,
+    shape: &str,
     files: impl Iterator<Item = &'a SourceFile> + Clone,
 ) -> Result<Existing> {
+    companion::check(how, output, shape)?;
     if let Some(path) = &how.rejects {
         let whole = |path: &Path| std::path::absolute(path).ok();
         let is_same = |other: &Path| {
@@ -116,10 +120,11 @@ fn before<'a>(
     })
 }
 
-/// What comes after a run: rejects, the run folder, the report as JSON; and the exit code.
+/// What comes after a run: rejects, the run folder, companions, the report as JSON; and the exit code.
 fn after<'a>(
     how: &HowOfAll,
     layout: &Layout,
+    shape: &str,
     max_drop: Option<f64>,
     keep_run: bool,
     done: &'a Done,
@@ -136,6 +141,9 @@ fn after<'a>(
         instil::stats::write_rejects(layout.run().as_path(), path)?;
     }
     tidy(layout, keep_run, done)?;
+    if matches!(done, Done::Finished(_) | Done::AlreadyFinished(_)) {
+        companion::beside(how, layout.output(), shape)?;
+    }
     if how.json {
         output::data(&serde_json::to_string(report).expect("a report is plain values"));
     }

@@ -269,6 +269,20 @@ fn check_splits(layout: &Layout, splits: &[&str]) -> Result<()> {
     }
 }
 
+/// Writes a small file beside the data, so that it is there whole or not at all.
+///
+/// # Errors
+/// When it can't be written.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    let partial = PathBuf::from(name);
+    let mut file = OutFile::create(partial.clone())?;
+    file.write_all(bytes).map_err(|error| failed("write", &partial, error))?;
+    file.finish()?;
+    Step::Move { from: partial, to: path.to_owned() }.run()
+}
+
 fn write_card(path: PathBuf, text: &str) -> Result<Written> {
     let mut file = OutFile::create(path.clone())?;
     file.write_all(text.as_bytes()).map_err(|error| failed("write", &path, error))?;
