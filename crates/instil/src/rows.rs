@@ -7,6 +7,8 @@ use std::path::Path;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Map, Value};
 
+use crate::convert::record::{Preference, Turn};
+use crate::convert::shape_of;
 use crate::error::{Error, Result};
 
 /// A row as a JSON object, its columns in their order.
@@ -73,8 +75,34 @@ pub fn of_file(path: &Path) -> Result<Box<dyn Iterator<Item = Result<Object>>>> 
         .with_hint("there are .parquet, .jsonl, .json and .csv, the text ones also with .gz or .zst"))
 }
 
-/// Prompt and completion of a row in any of the [formats](crate::format).
+/// Prompt and completion of a row in any of the [formats](crate::format), or of any other
+/// [shape](crate::convert) that is known: what is given and what is to be learnt, each as one text. A text
+/// without a prompt is all completion; of two answers the completion is the better one.
 pub fn prompt_and_completion(row: &Object) -> Option<(String, String)> {
+    of_format(row).or_else(|| of_shape(row))
+}
+
+fn of_shape(row: &Object) -> Option<(String, String)> {
+    let record = shape_of(row)?.read(row).into_iter().find_map(Result::ok)?;
+    let at = record.completion_at().unwrap_or(record.turns.len());
+    let (given, learnt) = record.turns.split_at(at.min(record.turns.len()));
+    let learnt = match &record.preference {
+        Some(Preference::Pair { chosen, .. }) => chosen,
+        _ => learnt,
+    };
+    let said = |turns: &[Turn]| turns.iter().map(|turn| turn.content.text().to_owned()).collect::<Vec<_>>();
+    let mut prompt: Vec<String> =
+        [record.system.as_deref(), record.definition()].into_iter().flatten().map(str::to_owned).collect();
+    prompt.extend(said(given));
+    prompt.retain(|text| !text.is_empty());
+    let mut completion = said(learnt);
+    if let Some(Preference::Steps(steps)) = &record.preference {
+        completion.extend(steps.iter().map(|step| step.text.clone()));
+    }
+    Some((prompt.join("\n\n"), completion.join("\n\n")))
+}
+
+fn of_format(row: &Object) -> Option<(String, String)> {
     let text = |name: &str| row.get(name).and_then(Value::as_str);
     if let Some(Value::Array(messages)) = row.get("messages") {
         let said = |role: &str| {

@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::draw::TRAIN;
 use crate::error::{Error, Result};
@@ -122,7 +123,7 @@ pub fn of(dataset: &Path) -> Result<Stats> {
                     file.display(),
                     columns.join(", ")
                 ))
-                .with_hint("`instil list formats` shows the shapes that are known")
+                .with_hint("`instil list shapes` shows the shapes that are known")
             })?;
             stats.rows += 1;
             prompts.push(chars(&prompt));
@@ -138,7 +139,9 @@ pub fn of(dataset: &Path) -> Result<Stats> {
             // Provenance stands in the order of the rows.
             if let Some(facts) = provenance.next() {
                 let facts = facts?;
-                let kind = rows::text(&facts, "task").to_owned();
+                // Of converted rows there is no kind of task, but the shape that they were read as.
+                let kind = facts.get("task").or(facts.get("shape")).and_then(Value::as_str);
+                let kind = kind.unwrap_or_default().to_owned();
                 let source = rows::text(&facts, "source").to_owned();
                 stats.sources.entry(source).or_default().entry(kind.clone()).or_default().kept += 1;
                 let of_kind = labels.entry(kind.clone()).or_default();

@@ -6,14 +6,16 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::convert::Shape;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::lm::{Event, LanguageModel, Next, Outcome, Request};
+use crate::pipeline::convert::{self, ConvertRoad};
 use crate::pipeline::from_rows::{Entry, preview};
-use crate::recipe::{FromRows, Generate, Recipe, Step};
+use crate::recipe::{Convert, FromRows, Generate, Recipe, Step};
 use crate::record::Role;
 use crate::rows::{self, Object, text};
-use crate::run::{Plan, RowsPlan, collection};
+use crate::run::{ConvertPlan, Plan, RowsPlan, collection};
 use crate::sink::Layout;
 use crate::task::TaskKind;
 
@@ -26,7 +28,7 @@ pub struct Trace {
     pub provenance: Object,
     /// The file that it was read from, as the recipe finds it today.
     pub file: String,
-    /// The passage, read again from that file; of a labelled row, its fields as JSON.
+    /// The passage, read again from that file; of a labelled or converted row, its fields as JSON.
     pub passage: String,
     /// The template that a labelled row was put into.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,10 +67,7 @@ pub fn trace(
     let recipe = match Recipe::read(&recipe_path)?.step.pop() {
         Some(Step::Generate(recipe)) => *recipe,
         Some(Step::FromRows(recipe)) => return of_row(&layout, &recipe, &recipe_path, provenance),
-        Some(Step::Convert(_)) => {
-            return Err(Error::usage(format!("`{}` was converted", dataset.display()))
-                .with_hint("its rows are those of its input, in the same order"));
-        }
+        Some(Step::Convert(recipe)) => return of_converted(&layout, &recipe, &recipe_path, provenance),
         None => return Err(Error::input(format!("`{}` has no step", recipe_path.display()))),
     };
     let row = data_row(&layout, &id)?;
@@ -168,6 +167,43 @@ fn of_row(layout: &Layout, recipe: &FromRows, recipe_path: &Path, provenance: Ob
         });
     }
     Err(changed(&id, &format!("`{path}` or the templates have changed")))
+}
+
+/// The way of a row that was another shape's.
+fn of_converted(layout: &Layout, recipe: &Convert, recipe_path: &Path, provenance: Object) -> Result<Trace> {
+    let id = text(&provenance, "id").to_owned();
+    let row = data_row(layout, &id)?;
+    let plan = ConvertPlan::of(recipe)?;
+    let source = text(&provenance, "source");
+    let file = plan.files.iter().find(|file| *file.name == *source);
+    let file = file.ok_or_else(|| changed(&id, &format!("source `{source}` is gone")))?.clone();
+    let path = file.path.display().to_string();
+    if path == "-" {
+        return Err(from_stdin());
+    }
+    let number = provenance.get("row").and_then(Value::as_u64);
+    let sample = provenance.get("sample").and_then(Value::as_u64).unwrap_or_default() as usize;
+    // The shape is the one that was found for the file then.
+    let road = ConvertRoad { from: Some(Shape::parse(text(&provenance, "shape"))?), ..plan.road };
+    let has_changed = || changed(&id, &format!("`{path}` has changed"));
+    let (read, made) = convert::one(&road, file, number)?.ok_or_else(has_changed)?;
+    let made = made.into_iter().nth(sample).and_then(Result::ok).ok_or_else(has_changed)?;
+    // A table has a cell for each column, an empty one where a row has no such key.
+    let is_cell = |value: &Value| plan.road.is_table && value.as_str() == Some("");
+    if !row.iter().all(|(key, value)| made.get(key) == Some(value) || is_cell(value)) {
+        return Err(has_changed());
+    }
+    let (prompt, completion) = rows::prompt_and_completion(&row).unwrap_or_default();
+    Ok(Trace {
+        row,
+        provenance,
+        file: path,
+        passage: serde_json::to_string_pretty(&read.fields).expect("fields are JSON"),
+        template: None,
+        prompt,
+        completion: Some(completion),
+        command: format!("instil run {}", quoted(&recipe_path.display().to_string())),
+    })
 }
 
 fn changed(id: &str, what: &str) -> Error {

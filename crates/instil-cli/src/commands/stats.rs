@@ -36,7 +36,9 @@ fn print(stats: &Stats) {
     }
     if let Some(report) = &stats.report {
         heading("samples");
-        show(&tables::kinds(&report.ledger));
+        // Rows have no kinds, but come from datasets, or from files of some shape.
+        let kinds = if report.ledger.kinds.is_empty() { tables::sets } else { tables::kinds };
+        show(&kinds(&report.ledger));
         let unread: Vec<String> = report
             .ledger
             .stages
@@ -47,6 +49,9 @@ fn print(stats: &Stats) {
             .collect();
         if !unread.is_empty() {
             output::data(&format!("not read: {}", unread.join(", ")));
+        }
+        if !report.ledger.losses.is_empty() {
+            output::data(&format!("not carried over: {}", reasons(&report.ledger.losses)));
         }
         if !report.ledger.repairs.is_empty() {
             output::data(&format!("mended: {}", reasons(&report.ledger.repairs)));

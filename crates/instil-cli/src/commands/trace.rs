@@ -38,7 +38,10 @@ pub(crate) fn run(args: TraceArgs) -> Result<u8> {
         line("bytes", format!("{}..{} of its text", fact("start"), fact("end")));
     }
     line("model", fact("model"));
-    line("seed", format!("{} (sample {})", fact("seed"), fact("sample")));
+    if !fact("seed").is_empty() {
+        line("seed", format!("{} (sample {})", fact("seed"), fact("sample")));
+    }
+    line("read as", fact("shape"));
     line("mended", fact("repairs"));
     match &trace.template {
         Some(template) => {
@@ -46,7 +49,14 @@ pub(crate) fn run(args: TraceArgs) -> Result<u8> {
             part("labelled row", &trace.passage);
             part("template", template);
         }
-        None => part("passage", &trace.passage),
+        None if fact("shape").is_empty() => part("passage", &trace.passage),
+        None => {
+            part("row as it was read", &trace.passage);
+            let row = serde_json::to_string_pretty(&trace.row).expect("a row is JSON");
+            part("row as it is now", &row);
+            part("made again by", &trace.command);
+            return Ok(exit::DONE);
+        }
     }
     part("prompt", &trace.prompt);
     part("completion", trace.completion.as_deref().unwrap_or("(the journal doesn't have it)"));

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may")]
 
+mod companion;
 mod convert;
 mod docs;
 mod errors;

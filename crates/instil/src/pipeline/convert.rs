@@ -214,6 +214,24 @@ pub fn preview(road: &ConvertRoad, files: Vec<SourceFile>, most: usize) -> Resul
     Ok((rows, entries.found))
 }
 
+/// The row with this number of a file, and what it becomes; none where the file has no such row.
+///
+/// # Errors
+/// As [`convert`].
+pub fn one(road: &ConvertRoad, file: SourceFile, number: Option<u64>) -> Result<Option<(Row, Preview)>> {
+    let mut entries = Entries::new(road, vec![file]);
+    while let Some(item) = entries.next()? {
+        if let Ok(entry) = item
+            && entry.row.origin.row == number
+        {
+            let made = convert_row(road, &entry);
+            let made = made.into_iter().map(|made| made.map(|(written, _)| written.row)).collect();
+            return Ok(Some((entry.row, made)));
+        }
+    }
+    Ok(None)
+}
+
 /// The rows of all files, each with the shape of its file.
 struct Entries<'a> {
     road: &'a ConvertRoad,
@@ -562,7 +580,7 @@ fn account(road: &ConvertRoad, came: Came, ledger: &mut Ledger, writer: &mut Obj
     let set = ledger.set(shape.name);
     set.rows += 1;
     set.expected += made.len() as u64;
-    for made in made {
+    for (made, place) in made.into_iter().zip(0..) {
         match made {
             Ok(Made { row, losses, dropped, origin }) => {
                 if road.strict && !losses.is_empty() {
@@ -586,6 +604,7 @@ fn account(road: &ConvertRoad, came: Came, ledger: &mut Ledger, writer: &mut Obj
                 ledger.leave(Stage::Write);
                 ledger.set(shape.name).kept += 1;
                 writer.push(&row)?;
+                writer.origin(&origin, shape.name, place)?;
             }
             Err(reject) => {
                 ledger.reject(reject.reason, None);
@@ -636,7 +655,7 @@ pub fn check_files(
     let from = from.map(Shape::parse).transpose()?;
     // Nothing is written, so any shape will do for the road's end.
     let road = ConvertRoad { from, to: &SHAPES[0], strict: false, is_table: false, limit: u64::MAX };
-    let mut entries = Entries::new(&road, source::resolve(&[input.to_owned()])?);
+    let mut entries = Entries::new(&road, source::resolve_rows(&[input.to_owned()])?);
     while let Some(item) = entries.next()? {
         let parsed = item.and_then(|Entry { raw, format: Format { shape, has_cells, is_tabbed } }| {
             Ok((parse(raw, has_cells, is_tabbed)?, shape))

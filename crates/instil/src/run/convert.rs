@@ -54,7 +54,7 @@ impl ConvertPlan {
         let from = recipe.from.as_deref().map(Shape::parse).transpose()?;
         let layout = Layout::of(Path::new(&recipe.output))?;
         ObjectWriter::check(&layout, to.name, to.columns())?;
-        let mut files = source::resolve(&recipe.input)?;
+        let mut files = source::resolve_rows(&recipe.input)?;
         without_own_output(&mut files, &layout)?;
         let road = ConvertRoad {
             from,
@@ -101,6 +101,10 @@ pub fn convert(
     };
     let to = plan.road.to;
     let mut writer = ObjectWriter::create(&plan.layout, to.name, to.columns())?;
+    if recipe.keep_run {
+        // Else it would be removed with the run folder.
+        writer = writer.with_origins()?;
+    }
     let (ledger, ended, shapes) =
         road::convert(&plan.road, plan.files.clone(), plan.threads, &mut writer, watch)?;
     let read = ledger.stage(Stage::Read);

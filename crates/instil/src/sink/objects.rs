@@ -6,12 +6,13 @@ use serde_json::{Map, Value};
 
 use super::file::Written;
 use super::publish::{self, Plan, Step};
-use super::records::{self, REJECTS};
+use super::records::{self, ORIGINS, REJECTS};
 use super::table::Table;
 use super::text::TextFile;
 use super::{Finished, FinishedFile, Layout, Shape, parent};
 use crate::error::{Error, Result};
 use crate::format::{Cell, Column, Kind};
+use crate::record::Origin;
 use crate::reject::Reject;
 
 /// Writes one file of JSON objects or of texts in columns, and the rejects beside it.
@@ -20,6 +21,7 @@ pub struct ObjectWriter {
     rows: Rows,
     columns: Vec<Column>,
     written: u64,
+    origins: Option<Table>,
     rejects: Table,
 }
 
@@ -58,7 +60,16 @@ impl ObjectWriter {
             Shape::Json => Rows::Text(TextFile::json(file)?),
         };
         let rejects = Table::create(partial.join("rejects.parquet"), REJECTS)?;
-        Ok(Self { layout: layout.clone(), rows, columns, written: 0, rejects })
+        Ok(Self { layout: layout.clone(), rows, columns, written: 0, origins: None, rejects })
+    }
+
+    /// The same writer, with a file in the run folder that says where each row came from.
+    ///
+    /// # Errors
+    /// When it can't be written to.
+    pub fn with_origins(mut self) -> Result<Self> {
+        self.origins = Some(Table::create(self.layout.partial().join("provenance.parquet"), ORIGINS)?);
+        Ok(self)
     }
 
     /// Refuses an output that rows of the shape `name` with these columns don't fit.
@@ -121,6 +132,17 @@ impl ObjectWriter {
         }
     }
 
+    /// Says where the row came from that was added last, where that is kept: the file and the row, the shape that
+    /// it was read as, and which of the rows that it became this is, from 0.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn origin(&mut self, origin: &Origin, shape: &str, sample: u64) -> Result<()> {
+        let Some(origins) = &mut self.origins else { return Ok(()) };
+        let id = records::converted_id(origin, sample);
+        origins.push(&records::origin(&id, origin, shape, sample))
+    }
+
     /// Adds something that was not used.
     ///
     /// # Errors
@@ -134,7 +156,7 @@ impl ObjectWriter {
     /// # Errors
     /// When something can't be written or moved.
     pub fn finish(self) -> Result<Finished> {
-        let Self { layout, rows, written, rejects, .. } = self;
+        let Self { layout, rows, written, origins, rejects, .. } = self;
         let rejects = rejects.finish()?;
         let file: Written = match rows {
             Rows::Table(table) => table.finish()?.file,
@@ -147,6 +169,10 @@ impl ObjectWriter {
             rejects: rejects.rows,
             files: vec![FinishedFile::of(&file, output.clone())],
         };
+        if let Some(origins) = origins {
+            let to = layout.run().join("provenance.parquet");
+            plan.add(Step::Move { from: origins.finish()?.file.path, to });
+        }
         plan.add(Step::Move { from: rejects.file.path, to: layout.rejects() });
         plan.add(Step::Move { from: file.path, to: output });
         plan.add(Step::Sync(layout.run()));

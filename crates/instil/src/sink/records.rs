@@ -2,8 +2,9 @@
 
 use crate::format::{Cell, Column, Format, Kind};
 use crate::lm::Sampling;
-use crate::record::Example;
+use crate::record::{Example, Origin};
 use crate::reject::Reject;
+use crate::rng::hex_of;
 
 /// The key that parts a dataset's rows and ties them to their provenance.
 const ID: Column = Column::new("id", Kind::Text);
@@ -59,6 +60,31 @@ pub(super) fn provenance<'a>(example: &'a Example, sampling: &Sampling) -> Vec<C
         Cell::Texts(made.repairs.iter().map(|repair| repair.word()).collect()),
         made.prompt_tokens.map(i64::from).into(),
         made.completion_tokens.map(i64::from).into(),
+    ]
+}
+
+/// Where each row of a dataset came from that was converted.
+pub(super) const ORIGINS: &[Column] = &[
+    ID,
+    Column::new("source", Kind::Text),
+    Column::nullable("row", Kind::Int64),
+    Column::new("shape", Kind::Text),
+    Column::new("sample", Kind::Int64),
+];
+
+/// The id of a converted row: 16 hexadecimal digits, from where it was read.
+pub(super) fn converted_id(origin: &Origin, sample: u64) -> String {
+    let row = origin.row.map_or(String::new(), |row| row.to_string());
+    hex_of(&[&origin.source, &row, &sample.to_string()], 16)
+}
+
+pub(super) fn origin<'a>(id: &'a str, origin: &'a Origin, shape: &'a str, sample: u64) -> Vec<Cell<'a>> {
+    vec![
+        id.into(),
+        origin.source.as_ref().into(),
+        origin.row.map(signed).into(),
+        shape.into(),
+        signed(sample).into(),
     ]
 }
 

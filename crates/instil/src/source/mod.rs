@@ -1,6 +1,6 @@
 //! Bytes to documents.
 //!
-//! [`resolve`] makes files of what the user typed, [`open`] makes [`Documents`] of the files, and
+//! [`resolve`] makes files of what the user typed ([`resolve_rows`] where it is to be rows), [`open`] makes [`Documents`] of the files, and
 //! [`open_rows`] makes [`LabelledRows`] of them, whose fields templates read. It knows endings and
 //! bytes; it does not know what a document or a row will be used for. An [`Adapter`] tells how rows of
 //! another shape become rows that templates fit.
@@ -40,7 +40,7 @@ pub use adapter::{Adapter, AdapterRows, RenderedColumns};
 pub use bytes::Packing;
 pub use kind::Kind;
 pub use labelled::{LabelledRows, RawRow, RawRows, open_raw_rows, open_rows};
-pub use resolve::resolve;
+pub use resolve::{resolve, resolve_rows};
 
 pub(crate) use column::TEXT_NAMES;
 

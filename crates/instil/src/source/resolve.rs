@@ -24,6 +24,27 @@ use crate::error::{Error, Result, nearest};
 /// When an input does not exist, can't be opened, holds no file, or is a file of an unknown kind. A
 /// file inside a folder of which one of these is true is kept and becomes a reject when it is read.
 pub fn resolve(inputs: &[String]) -> Result<Vec<SourceFile>> {
+    resolve_all(inputs, Wanted::Texts)
+}
+
+/// The files of rows that `inputs` name: as [`resolve`], but a folder is taken for a dataset. Of one that instil
+/// has written the rows alone are read; of another one, cards, licences, scripts and what `datasets` keeps
+/// beside its files are passed over.
+///
+/// # Errors
+/// As [`resolve`], and for a folder of Arrow files, as `save_to_disk` writes them.
+pub fn resolve_rows(inputs: &[String]) -> Result<Vec<SourceFile>> {
+    resolve_all(inputs, Wanted::Rows)
+}
+
+/// What the files are read for.
+#[derive(Clone, Copy, PartialEq)]
+enum Wanted {
+    Texts,
+    Rows,
+}
+
+fn resolve_all(inputs: &[String], wanted: Wanted) -> Result<Vec<SourceFile>> {
     let mut found = Vec::new();
     for input in inputs {
         if input == "-" {
@@ -32,9 +53,9 @@ pub fn resolve(inputs: &[String]) -> Result<Vec<SourceFile>> {
         }
         let path = Path::new(input);
         if path.exists() {
-            resolve_path(path, &mut found)?;
+            resolve_path(path, wanted, &mut found)?;
         } else if input.contains(['*', '?', '[']) {
-            resolve_glob(input, &mut found)?;
+            resolve_glob(input, wanted, &mut found)?;
         } else {
             return Err(not_found(input));
         }
@@ -78,11 +99,14 @@ impl Found {
     }
 }
 
-fn resolve_path(path: &Path, found: &mut Vec<Found>) -> Result<()> {
+fn resolve_path(path: &Path, wanted: Wanted, found: &mut Vec<Found>) -> Result<()> {
     let name = last_part(path);
     let about = fs::metadata(path).map_err(|error| cant_open(path).because(error))?;
     if about.is_dir() {
-        return resolve_folder(path, &name, found);
+        return match wanted {
+            Wanted::Texts => resolve_folder(path, &name, wanted, found),
+            Wanted::Rows => resolve_dataset(path, &name, found),
+        };
     }
     if !about.is_file() {
         // A pipe can be read only once, so it is looked at when it is.
@@ -107,7 +131,36 @@ fn resolve_path(path: &Path, found: &mut Vec<Found>) -> Result<()> {
     Ok(())
 }
 
-fn resolve_folder(folder: &Path, name: &str, found: &mut Vec<Found>) -> Result<()> {
+/// A folder of rows. What instil has written lies in `data/`, with what is told of the rows beside it.
+fn resolve_dataset(folder: &Path, name: &str, found: &mut Vec<Found>) -> Result<()> {
+    let shown = folder.display();
+    let data = folder.join("data");
+    let is_ours = is_output(folder) || folder.join("provenance").is_dir() && data.is_dir();
+    if is_ours {
+        if !data.is_dir() {
+            return Err(Error::input(format!("there are no rows in `{shown}`"))
+                .because("its run has not finished")
+                .with_hint(format!("`instil run {shown}/run/recipe.toml` continues it")));
+        }
+        return resolve_folder(&data, &format!("{name}/data"), Wanted::Rows, found);
+    }
+    if ["state.json", "dataset_dict.json"].iter().any(|file| folder.join(file).exists()) {
+        return Err(Error::input(format!("`{shown}` holds Arrow files, as `save_to_disk` writes them"))
+            .with_hint("`load_from_disk(…).to_parquet(…)` or `.to_json(…)` makes files that are read"));
+    }
+    resolve_folder(folder, name, Wanted::Rows, found)
+}
+
+/// Whether a file of a dataset's folder speaks of it and holds no rows.
+fn is_about(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let stem = lower.split('.').next().unwrap_or_default();
+    ["readme", "license", "licence", "changelog", "citation"].contains(&stem)
+        || ["dataset_info.json", "dataset_infos.json", "config.json"].contains(&&*lower)
+        || [".yaml", ".yml", ".py"].iter().any(|ending| lower.ends_with(ending))
+}
+
+fn resolve_folder(folder: &Path, name: &str, wanted: Wanted, found: &mut Vec<Found>) -> Result<()> {
     let is_hidden = |entry: &walkdir::DirEntry| {
         entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
     };
@@ -134,6 +187,7 @@ fn resolve_folder(folder: &Path, name: &str, found: &mut Vec<Found>) -> Result<(
                 walk.skip_current_dir();
             }
             Ok(entry) if entry.file_type().is_dir() => {}
+            Ok(entry) if wanted == Wanted::Rows && is_about(&entry.file_name().to_string_lossy()) => {}
             Ok(entry) => inside.push(look_inside(folder, name, entry.into_path())),
             Err(error) if error.depth() == 0 => return Err(cant_open(folder).because(error)),
             Err(error) => {
@@ -180,7 +234,7 @@ fn look_inside(folder: &Path, name: &str, path: PathBuf) -> Found {
     Found::new(name, path, kind, packing, about.as_ref())
 }
 
-fn resolve_glob(pattern: &str, found: &mut Vec<Found>) -> Result<()> {
+fn resolve_glob(pattern: &str, wanted: Wanted, found: &mut Vec<Found>) -> Result<()> {
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
     let paths = glob::glob_with(pattern, options)
         .map_err(|error| Error::input(format!("`{pattern}` is not a pattern")).because(error))?;
@@ -188,7 +242,7 @@ fn resolve_glob(pattern: &str, found: &mut Vec<Found>) -> Result<()> {
     for path in paths {
         let path = path.map_err(|error| cant_open(error.path()).because(error.to_string()))?;
         matched = true;
-        resolve_path(&path, found)?;
+        resolve_path(&path, wanted, found)?;
     }
     if matched {
         return Ok(());
