@@ -140,18 +140,26 @@ impl Companion {
 
     fn cannot_read(self, shape: &Shape, why: &str, rows: &Rows) -> Error {
         let reads = match rows {
+            // No other shape has answers that these rows lack.
+            Rows::Prompt | Rows::PromptMessages => None,
             Rows::Preference { .. } | Rows::PreferenceMessages { .. } if self == Self::LlamaFactory => {
-                "preference-sharegpt"
+                Some("preference-sharegpt")
             }
-            Rows::PreferenceMessages { .. } | Rows::PreferenceImplicit | Rows::OpenAiPreference => {
-                "preference"
-            }
-            Rows::UnpairedMessages => "unpaired",
-            _ => "messages",
+            Rows::PreferenceMessages { .. }
+            | Rows::PreferenceImplicitMessages
+            | Rows::PreferenceImplicit
+            | Rows::PreferenceAlpaca
+            | Rows::OpenAiPreference => Some("preference"),
+            Rows::UnpairedMessages if self != Self::LmEval => Some("unpaired"),
+            _ => Some("messages"),
+        };
+        let hint = match reads {
+            Some(reads) => format!("`instil convert … --to {reads}` makes rows that it reads"),
+            None => "rows with answers are what it reads".to_owned(),
         };
         Error::usage(format!("{} can't be told to read rows of `{}`", self.name(), shape.name))
             .because(why.to_owned())
-            .with_hint(format!("`instil convert … --to {reads}` makes rows that it reads"))
+            .with_hint(hint)
     }
 }
 
