@@ -155,9 +155,9 @@ fn resolve_dataset(folder: &Path, name: &str, found: &mut Vec<Found>) -> Result<
 fn is_about(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let stem = lower.split('.').next().unwrap_or_default();
-    ["readme", "license", "licence", "changelog", "citation"].contains(&stem)
+    ["license", "licence", "citation"].contains(&stem)
         || ["dataset_info.json", "dataset_infos.json", "config.json"].contains(&&*lower)
-        || [".yaml", ".yml", ".py"].iter().any(|ending| lower.ends_with(ending))
+        || [".md", ".yaml", ".yml", ".py"].iter().any(|ending| lower.ends_with(ending))
 }
 
 fn resolve_folder(folder: &Path, name: &str, wanted: Wanted, found: &mut Vec<Found>) -> Result<()> {
