@@ -108,13 +108,9 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// The folder of its companions.
-    pub(super) fn folder(&self) -> &Path {
-        match self.path.parent() {
-            _ if self.is_folder => &self.path,
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        }
+    /// The path of a companion that is the same for all datasets of a folder.
+    pub(super) fn in_folder(&self, what: &str) -> PathBuf {
+        if self.is_folder { self.path.join(what) } else { self.path.with_file_name(what) }
     }
 
     /// The path of a companion: in a dataset's folder, or beside a file with its name before it.

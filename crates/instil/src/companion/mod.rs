@@ -130,7 +130,7 @@ impl Companion {
     pub fn path(self, data: &Dataset) -> PathBuf {
         match self {
             Self::Axolotl => data.beside("axolotl.yaml"),
-            Self::LlamaFactory => data.folder().join("dataset_info.json"),
+            Self::LlamaFactory => data.in_folder("dataset_info.json"),
             // A program beside it that is named `trl.py` would be what `import trl` finds.
             Self::Trl if data.is_folder => data.beside("train_trl.py"),
             Self::Trl => data.beside("trl.py"),
