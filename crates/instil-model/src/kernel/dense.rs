@@ -20,6 +20,9 @@ const COLUMNS: usize = 4;
 /// The same for one or two rows, where memory is waited for and more streams of it are faster.
 const WIDE: usize = 8;
 
+/// How many bytes before its use a line of weights is fetched.
+const AHEAD: usize = 4096;
+
 /// Values of `k` for which the rows of a slab and the columns pass before the next values' turn.
 const PIECE: usize = 2 * CHUNK;
 
@@ -178,6 +181,7 @@ unsafe fn lanes<S: Simd, E: Element, const M: usize, const N: usize>(
             let mut wv = [S::zero(); N];
             for (j, wv) in wv.iter_mut().enumerate() {
                 let at = w.add(j * w_row + step * 16 * E::SIZE);
+                S::prefetch(at.wrapping_add(AHEAD));
                 *wv = E::load::<S>(at);
             }
             for i in 0..M {
@@ -255,7 +259,7 @@ impl<E: Element> Work for Task<'_, E> {
             let mut j = self.columns.start;
             while j < self.columns.end {
                 let left = self.columns.end - j;
-                let width = if m <= 2 && left >= WIDE {
+                let width = if m <= 2 && S::DENSE_ROWS > 2 && left >= WIDE {
                     WIDE
                 } else if left >= COLUMNS {
                     COLUMNS
@@ -332,9 +336,7 @@ impl<E: Element, const M: usize, const N: usize> Work for Block<E, M, N> {
                     for j in (0..N).step_by(4) {
                         let width = if N - j < 4 { N - j } else { 4 };
                         let mut four = [acc[i][j]; 4];
-                        for c in 1..width {
-                            four[c] = acc[i][j + c];
-                        }
+                        four[..width].copy_from_slice(&acc[i][j..j + width]);
                         let four = S::sum4(four);
                         let out = out.add(i * n + j);
                         for c in 0..width {

@@ -4,8 +4,7 @@
 //! threads and the instruction set: an element is a sum over `k` in an order that depends on `k` alone.
 //!
 //! * Dense weights ([`Dtype::F32`], [`Dtype::F16`], [`Dtype::Bf16`]) stay where and as they are. An element is the sum, chunk
-//!   after chunk of 1024, of sums over sixteen lanes, which are reduced as a tree; narrow weights are widened in registers, or
-//!   for many rows a tile of four columns at a time, never as a whole.
+//!   after chunk of 1024, of sums over sixteen lanes, which are reduced as a tree; narrow weights are widened in registers.
 //! * Quantised weights ([`Dtype::Q8_0`], [`Dtype::Q4K`], [`Dtype::Q6K`]) are repacked into tiles of sixteen columns. Rows of
 //!   activations are quantised once a call, 32 values to i8 with one scale: `scale = max|x| / 127`, `x / scale` rounded half to
 //!   even. Products are exact in i32 and then scaled and added in f32, block after block of 32 (16 for Q6_K).

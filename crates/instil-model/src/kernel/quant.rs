@@ -21,6 +21,9 @@ const WIDTH: usize = 16;
 /// Values of a row that share a scale.
 const BLOCK: usize = 32;
 
+/// How many bytes before its use a line of quants is fetched.
+const AHEAD: usize = 4096;
+
 /// Values of a superblock of Q4_K and Q6_K.
 const SUPER: usize = 256;
 
@@ -32,7 +35,7 @@ pub(super) struct Tiles {
     /// `[n / 16][k / 32]` blocks of quants.
     quants: Vec<Line>,
     /// `[n / 16][k / 32]` scales of blocks: Q8_0 16 f16; Q4_K 16 scales and 16 minima of a byte; Q6_K 16 scales of a byte of the
-    /// first half and 16 of the second. A quarter of a cache line is 16 bytes, so each is half a line.
+    /// first half and 16 of the second.
     scales: Vec<Half>,
     /// `[n / 16][k / 256]` scales of superblocks: 16 f16 each, for Q4_K those of the minima behind them.
     supers: Vec<Half>,
@@ -452,6 +455,19 @@ impl Job {
         i32::from_le(unsafe { self.x.add(i * self.x_stride + v).cast::<i32>().read_unaligned() })
     }
 
+    /// Fetches what a block, whose quants begin at `block`, will be followed by a while later: lines of as many bytes as
+    /// [`AHEAD`] says.
+    ///
+    /// # Safety
+    /// The processor has the features.
+    #[inline(always)]
+    unsafe fn fetch<S: Simd, const LINES: usize>(block: *const u8) {
+        for line in 0..LINES {
+            // SAFETY: passed on to the caller.
+            unsafe { S::prefetch(block.wrapping_add(AHEAD + 64 * line)) };
+        }
+    }
+
     /// Writes the rows of the output.
     ///
     /// # Safety
@@ -495,6 +511,9 @@ impl<const M: usize, const N: usize> Work for Q8_0<M, N> {
                     let offset = *job.x_sums.add(i * blocks + b);
                     acc[i] = [S::splat_i32(offset.cast_signed()); N];
                 }
+                for t in 0..N {
+                    Job::fetch::<S, 8>(job.quants.add((t * blocks + b) * 512));
+                }
                 for g in 0..8 {
                     let mut w = [S::bytes(job.quants.add(b * 512 + g * 64)); N];
                     for t in 1..N {
@@ -535,6 +554,9 @@ impl<const M: usize, const N: usize> Work for Q4K<M, N> {
             let mut total = [[S::zero(); N]; M];
             for b in 0..blocks {
                 let mut acc = [[S::splat_i32(0); N]; M];
+                for t in 0..N {
+                    Job::fetch::<S, 4>(job.quants.add((t * blocks + b) * 256));
+                }
                 for g in 0..4 {
                     let mut both = [S::bytes(job.quants.add(b * 256 + g * 64)); N];
                     for t in 1..N {
@@ -638,6 +660,7 @@ impl<const M: usize, const N: usize> Work for Q6K<M, N> {
             for b in 0..job.blocks {
                 let mut d = [S::zero(); N];
                 for (t, d) in d.iter_mut().enumerate() {
+                    Job::fetch::<S, 6>(job.quants.add((t * job.blocks + b) * 384));
                     *d = S::load_f16(job.supers.add((t * job.blocks / 8 + b / 8) * 32));
                 }
                 Self::half::<S, false>(&job, b, d, &mut total);
