@@ -185,8 +185,8 @@ impl Simd for Avx2 {
     type I = [__m256i; 2];
     type B = [__m256i; 2];
 
-    const DENSE_ROWS: usize = 1;
-    const QUANT_ROWS: usize = 2;
+    const DENSE_ROWS: usize = 2;
+    const QUANT_ROWS: usize = 4;
     const QUANT_TILES: usize = 1;
     const OFFSET: i32 = 0;
 
