@@ -1,6 +1,6 @@
 //! Tests of the crate as its users see it.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod decoder;
 mod engine;

@@ -221,12 +221,13 @@ pub fn preview(road: &ConvertRoad, files: Vec<SourceFile>, most: usize) -> Resul
 pub fn one(road: &ConvertRoad, file: SourceFile, number: Option<u64>) -> Result<Option<(Row, Preview)>> {
     let mut entries = Entries::new(road, vec![file]);
     while let Some(item) = entries.next()? {
-        if let Ok(entry) = item
-            && entry.row.origin.row == number
+        if let Ok(Entry { raw, format: Format { shape, has_cells, is_tabbed } }) = item
+            && let Ok(row) = parse(raw, has_cells, is_tabbed)
+            && row.origin.row == number
         {
-            let made = convert_row(road, &entry);
+            let made = convert_row(road, &row, shape);
             let made = made.into_iter().map(|made| made.map(|(written, _)| written.row)).collect();
-            return Ok(Some((entry.row, made)));
+            return Ok(Some((row, made)));
         }
     }
     Ok(None)
