@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::server::{Reply, Server};
 use crate::support::{Place, bytes};
 
-fn corpus(documents: usize) -> String {
+pub(crate) fn corpus(documents: usize) -> String {
     (0..documents)
         .map(|i| {
             let text = format!(
@@ -23,11 +23,17 @@ fn corpus(documents: usize) -> String {
 }
 
 /// How many moments a run is killed at.
-const MOMENTS: u32 = 20;
+pub(crate) const MOMENTS: u32 = 20;
 
 /// For each of 20 moments of a run that takes `whole`: begins anew, kills at that moment, and lets the same
 /// command come to its end; gives how often the kill came before the end.
-fn kill_at_moments(place: &Place, output: &str, args: &[&str], whole: Duration, same: impl Fn()) -> u32 {
+pub(crate) fn kill_at_moments(
+    place: &Place,
+    output: &str,
+    args: &[&str],
+    whole: Duration,
+    same: impl Fn(),
+) -> u32 {
     let mut kills = 0;
     for moment in 0..MOMENTS {
         if place.path(output).exists() {

@@ -1,6 +1,6 @@
 //! The program from outside: exit code, stdout and stderr of whole commands.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests may")]
 
 mod companion;
 mod convert;
@@ -10,6 +10,7 @@ mod from_rows;
 mod generate;
 mod hub;
 mod kill;
+mod local;
 mod recorded;
 mod regressions;
 mod support;

@@ -56,6 +56,11 @@ impl Place {
         for variable in [
             "OPENAI_API_KEY",
             "OPENAI_BASE_URL",
+            "HF_HOME",
+            "HF_HUB_CACHE",
+            "HF_TOKEN",
+            "HF_ENDPOINT",
+            "HF_HUB_OFFLINE",
             "COLUMNS",
             "HTTP_PROXY",
             "HTTPS_PROXY",
