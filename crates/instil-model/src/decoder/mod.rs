@@ -20,7 +20,7 @@ use candle_core::{Device, Result, Tensor};
 
 pub use cache::Cache;
 pub use config::{Activation, Bias, Config, Family, Norm, Residual, Rope, RopeScaling};
-use ops::{Gelu, Linear, Rotate, SwiGlu};
+use ops::{Add, Gelu, Linear, Rotate, SwiGlu};
 
 use crate::kernel::Matrix;
 pub use crate::kernel::attend::BLOCK;
@@ -167,11 +167,11 @@ impl Decoder {
             let a = block.out.forward(&a)?; // [rows, hidden]
             x = match (config.residual, &block.norm2) {
                 (Residual::Sequential, Some(norm2)) => {
-                    let x = (x + a)?;
-                    (&x + block.feed.forward(&norm2.forward(&x)?)?)?
+                    let x = add(&x, &a)?;
+                    add(&x, &block.feed.forward(&norm2.forward(&x)?)?)?
                 }
-                (_, Some(norm2)) => ((&x + a)? + block.feed.forward(&norm2.forward(&x)?)?)?,
-                (_, None) => ((x + a)? + block.feed.forward(&h)?)?,
+                (_, Some(norm2)) => add(&add(&x, &a)?, &block.feed.forward(&norm2.forward(&x)?)?)?,
+                (_, None) => add(&add(&x, &a)?, &block.feed.forward(&h)?)?,
             };
         }
         self.norm.forward(&x) // [wanted, hidden]
@@ -210,6 +210,11 @@ impl Feed {
             }
         }
     }
+}
+
+/// [rows, hidden] + [rows, hidden]
+fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    x.apply_op2_no_bwd(y, &Add)
 }
 
 /// Heads normalised, where the family does that.

@@ -141,6 +141,30 @@ impl CustomOp1 for Gelu {
     }
 }
 
+/// The sum of two tensors of one shape. candle's own sum runs on threads of its own, which spin beside ours.
+pub(crate) struct Add;
+
+impl CustomOp2 for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn cpu_fwd(
+        &self,
+        one: &CpuStorage,
+        one_layout: &Layout,
+        two: &CpuStorage,
+        two_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        if one_layout.shape() != two_layout.shape() {
+            bail!("add: {:?} and {:?}", one_layout.dims(), two_layout.dims());
+        }
+        let mut out = numbers(one, one_layout)?.to_vec();
+        rows::add_in_place(&mut out, numbers(two, two_layout)?);
+        Ok((CpuStorage::F32(out), one_layout.shape().clone()))
+    }
+}
+
 /// `silu(gate) * up`, element by element.
 pub(crate) struct SwiGlu;
 
