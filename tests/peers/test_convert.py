@@ -46,11 +46,12 @@ LABELLED = [
     {"prompt": f"Is {number} even?", "completion": " Yes." if number % 3 else " No.", "label": (number % 2 == 0) == bool(number % 3)}
     for number in range(1, 9)
 ]
-SOURCES = {"chats": CHATS, "tasks": TASKS, "pairs": PAIRS, "labelled": LABELLED}
+TEXTS = [{"text": f"The {part} of the mill is kept in repair."} for part in ["wheel", "race", "weir", "stone"]]
+SOURCES = {"chats": CHATS, "texts": TEXTS, "tasks": TASKS, "pairs": PAIRS, "labelled": LABELLED}
 
 # Every form that TRL trains on, and some that its program brings to one of them: the shape and what it is made of.
 TRL = {
-    "text": "tasks",
+    "text": "texts",
     "messages": "chats",
     "prompt-completion": "tasks",
     "prompt-completion-messages": "chats",
@@ -79,7 +80,7 @@ AXOLOTL = {
     "question-answer": "tasks",
     "metharme": "tasks",
     "oasst": "tasks",
-    "text": "tasks",
+    "text": "texts",
     "preference": "pairs",
     "preference-question": "pairs",
     "preference-instruction": "pairs",
@@ -96,7 +97,7 @@ LLAMA_FACTORY = {
     "llamafactory-alpaca": "chats",
     "prompt-completion": "tasks",
     "super-ni-rows": "tasks",
-    "text": "tasks",
+    "text": "texts",
     "preference": "pairs",
     "preference-chat": "pairs",
     "preference-sharegpt": "pairs",
@@ -107,7 +108,7 @@ LM_EVAL = {
     "alpaca": "tasks",
     "prompt-completion": "tasks",
     "flan": "tasks",
-    "text": "tasks",
+    "text": "texts",
     "preference": "pairs",
     "preference-sharegpt": "pairs",
 }
@@ -173,11 +174,11 @@ def test_trl_trains(shape, model, tmp_path, found, monkeypatch, capfd, recwarn):
     file = export(tmp_path, {shape: TRL[shape]}, "trl")[shape]
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "argv", [
-        "trl.py", "--model_name_or_path", model, "--output_dir", str(tmp_path / "out"), "--max_steps", str(STEPS),
+        "out.trl.py", "--model_name_or_path", model, "--output_dir", str(tmp_path / "out"), "--max_steps", str(STEPS),
         "--per_device_train_batch_size", "2", "--use_cpu", "--report_to", "none", "--bf16", "false", "--logging_steps", "1",
         "--disable_tqdm", "true", "--save_strategy", "no",
     ])
-    after = runpy.run_path(f"{file}.trl.py", run_name="__main__")
+    after = runpy.run_path(str(file.with_suffix(".trl.py")), run_name="__main__")
     log = after["trainer"].state.log_history
     assert after["trainer"].state.global_step == STEPS
     losses = [float(entry["loss"]) for entry in log if "loss" in entry]
@@ -189,7 +190,7 @@ def test_trl_trains(shape, model, tmp_path, found, monkeypatch, capfd, recwarn):
 
 def test_axolotl_reads_what_its_yaml_names(model, tmp_path, found):
     files = export(tmp_path, AXOLOTL, "axolotl")
-    read = peer("read_axolotl.py", "axolotl", model, *(f"{file}.axolotl.yaml" for file in files.values()))
+    read = peer("read_axolotl.py", "axolotl", model, *(file.with_suffix(".axolotl.yaml") for file in files.values()))
     for (shape, file), made in zip(files.items(), read, strict=True):
         rows = made["rows"]
         assert len(rows) == len(rows_of(file)), shape
@@ -204,10 +205,9 @@ def test_axolotl_reads_what_its_yaml_names(model, tmp_path, found):
                     ), (shape, row)
                 case "tasks":
                     assert given["instruction"] in row["text"] and given["input"] in row["text"], (shape, row)
-                    if shape == "text":
-                        assert given["output"] in row["counted"]
-                    else:
-                        assert row["counted"].removeprefix("Answer: ").rstrip() == given["output"] + "<|im_end|>", (shape, row)
+                    assert row["counted"].removeprefix("Answer: ").rstrip() == given["output"] + "<|im_end|>", (shape, row)
+                case "texts":
+                    assert row["counted"].removesuffix("<|im_end|>") == given["text"], (shape, row)
                 case "pairs":
                     assert given["prompt"] in row["prompt"], (shape, row)
                     assert given["chosen"].strip() in row["chosen"] and given["rejected"].strip() in row["rejected"], (shape, row)
@@ -234,7 +234,9 @@ def test_llama_factory_reads_its_entries(tmp_path, found):
                     assert (row["_system"] or "") == system, shape
                 case "tasks":
                     assert given["instruction"] in asked and given["input"] in asked
-                    assert answers == ([] if shape == "text" else [given["output"]]), shape
+                    assert answers == [given["output"]], shape
+                case "texts":
+                    assert (asked, answers) == (given["text"], [])
                 case "pairs":
                     assert given["prompt"] == asked and answers == [given["chosen"], given["rejected"]], shape
                 case "labelled":
@@ -256,8 +258,8 @@ def test_lm_eval_reads_its_tasks(tmp_path, found):
                 case "chats":
                     *before, last = given["messages"]
                     assert (prompt, wanted) == ("\n\n".join(message["content"] for message in before), last["content"]), shape
-                case "tasks" if shape == "text":
-                    assert given["input"] in prompt and prompt.endswith(given["output"])
+                case "texts":
+                    assert prompt == given["text"]
                 case "tasks":
                     assert given["instruction"] in prompt and given["input"] in prompt and wanted == given["output"], shape
                 case "pairs":

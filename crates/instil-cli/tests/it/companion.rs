@@ -26,20 +26,13 @@ fn companions_stand_beside_a_file() {
     assert_snapshot!(place.told(&[&args[..], &["axolotl,llama-factory,trl,lm-eval"]].concat()));
     assert_eq!(
         names(&place.path("")),
-        [
-            "a.jsonl",
-            "dataset_info.json",
-            "out.jsonl",
-            "out.jsonl.axolotl.yaml",
-            "out.jsonl.lm-eval.yaml",
-            "out.jsonl.trl.py",
-        ]
+        ["a.jsonl", "dataset_info.json", "out.axolotl.yaml", "out.jsonl", "out.lmeval.yaml", "out.trl.py",]
     );
     let read = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();
-    assert_snapshot!("axolotl", read("out.jsonl.axolotl.yaml"));
+    assert_snapshot!("axolotl", read("out.axolotl.yaml"));
     assert_snapshot!("llama_factory", read("dataset_info.json"));
-    assert_snapshot!("trl", read("out.jsonl.trl.py"));
-    assert_snapshot!("lm_eval", read("out.jsonl.lm-eval.yaml"));
+    assert_snapshot!("trl", read("out.trl.py"));
+    assert_snapshot!("lm_eval", read("out.lmeval.yaml"));
 }
 
 #[test]
@@ -72,7 +65,7 @@ fn a_dataset_that_is_there_gets_companions_too() {
     assert_eq!(names(&place.path("")), ["p.jsonl"]);
     place.write("s.jsonl", "{\"prompt\":\"a\",\"completions\":[\"b\"],\"labels\":[true]}\n");
     assert_snapshot!("all_that_can", place.told(&["companion", "s.jsonl"]));
-    assert_eq!(names(&place.path("")), ["p.jsonl", "s.jsonl", "s.jsonl.axolotl.yaml"]);
+    assert_eq!(names(&place.path("")), ["p.jsonl", "s.axolotl.yaml", "s.jsonl"]);
 }
 
 #[test]

@@ -77,7 +77,8 @@ pub(super) fn text(data: &Dataset, rows: &Rows) -> Result<String, String> {
         }
         Rows::Unpaired => {
             line(&mut kind, "type: chatml.prompt_pairs");
-            top.push_str("rl: kto\n");
+            // Its schema wants this said.
+            top.push_str("rl: kto\nremove_unused_columns: false\n");
         }
         _ => unreachable!("such rows are refused"),
     }

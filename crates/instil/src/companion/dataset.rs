@@ -113,15 +113,21 @@ impl Dataset {
         if self.is_folder { self.path.join(what) } else { self.path.with_file_name(what) }
     }
 
-    /// The path of a companion: in a dataset's folder, or beside a file with its name before it.
+    /// The path of a companion: in a dataset's folder, or beside a file with its stem before it.
+    ///
+    /// `datasets` takes `train.jsonl.axolotl.yaml` for JSON lines, as it would `train.jsonl.gz`; so the ending goes.
     pub(super) fn beside(&self, what: &str) -> PathBuf {
         if self.is_folder {
             return self.path.join(what);
         }
-        let mut path = self.path.clone().into_os_string();
-        path.push(".");
-        path.push(what);
-        path.into()
+        self.path.with_file_name(format!("{}.{what}", self.stem()))
+    }
+
+    /// Its file's name without the ending.
+    fn stem(&self) -> String {
+        let name = self.file_name();
+        let unpacked = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+        unpacked.rsplit_once('.').map_or(unpacked, |(stem, _)| stem).to_owned()
     }
 
     /// The last part of its path.

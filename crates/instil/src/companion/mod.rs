@@ -4,8 +4,8 @@
 //! [`write`] puts the file beside the data. A shape that a tool has no reader for is refused by name: a file that
 //! maps it wrongly would train on the wrong text, and no message would say so.
 //!
-//! Trainers read data files by their endings, so a companion has none of those: `.yaml` and `.py`, and
-//! `dataset_info.json`, a name that `datasets` passes over.
+//! `datasets` reads a folder's files by their endings and finds splits in their names, so a companion's name has
+//! neither: `.axolotl.yaml`, `.trl.py` and `.lmeval.yaml`, and `dataset_info.json`, which it passes over.
 //!
 //! ```
 //! use instil::companion::{Companion, Dataset};
@@ -134,7 +134,8 @@ impl Companion {
             // A program beside it that is named `trl.py` would be what `import trl` finds.
             Self::Trl if data.is_folder => data.beside("train_trl.py"),
             Self::Trl => data.beside("trl.py"),
-            Self::LmEval => data.beside("lm-eval.yaml"),
+            // `datasets` takes a file with `eval` for a word of its name for one of the test split.
+            Self::LmEval => data.beside("lmeval.yaml"),
         }
     }
 

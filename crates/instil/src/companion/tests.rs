@@ -179,12 +179,12 @@ fn entries_of_others_stay_and_files_of_others_are_not_replaced() {
     assert!(write(Companion::LlamaFactory, &data).is_err());
 
     let yaml = write(Companion::Axolotl, &data).unwrap();
-    assert_eq!(yaml, folder.path().join("rows.jsonl.axolotl.yaml"));
+    assert_eq!(yaml, folder.path().join("rows.axolotl.yaml"));
     write(Companion::Axolotl, &data).unwrap();
     std::fs::write(&yaml, "base_model: mine\n").unwrap();
     assert!(write(Companion::Axolotl, &data).is_err());
     assert_eq!(std::fs::read_to_string(&yaml).unwrap(), "base_model: mine\n");
-    assert!(!folder.path().join("rows.jsonl.axolotl.yaml.partial").exists());
+    assert!(!folder.path().join("rows.axolotl.yaml.partial").exists());
 }
 
 #[test]

@@ -33,8 +33,8 @@ pub(super) fn text(data: &Dataset, rows: &Rows) -> String {
         Rows::Unpaired | Rows::UnpairedMessages => "KTO",
         _ => "SFT",
     };
-    let program =
-        if data.is_folder { "train_trl.py".to_owned() } else { format!("{}.trl.py", data.file_name()) };
+    let path = super::Companion::Trl.path(data);
+    let program = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut out = format!(
         r#"# {MARK}: trains a model on `{name}` with TRL.
 #
