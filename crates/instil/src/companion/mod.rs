@@ -1,7 +1,7 @@
 //! Companion files: what a trainer or an evaluation has to be told of a dataset, written beside it.
 //!
 //! [`Dataset::look`] finds out what a dataset is, [`Companion::text`] says it in a tool's own words, and
-//! [`write`] puts the file beside the data. A shape that a tool has no reader for is refused by name: a file that
+//! [`write()`] puts the file beside the data. A shape that a tool has no reader for is refused by name: a file that
 //! maps it wrongly would train on the wrong text, and no message would say so.
 //!
 //! `datasets` reads a folder's files by their endings and finds splits in their names, so a companion's name has
