@@ -205,7 +205,9 @@ def test_axolotl_reads_what_its_yaml_names(model, tmp_path, found):
                     ), (shape, row)
                 case "tasks":
                     assert given["instruction"] in row["text"] and given["input"] in row["text"], (shape, row)
-                    assert row["counted"].removeprefix("Answer: ").rstrip() == given["output"] + "<|im_end|>", (shape, row)
+                    # axolotl's `metharme` ends an answer three times.
+                    end = "<|im_end|>" * (3 if shape == "metharme" else 1)
+                    assert row["counted"].strip() == given["output"] + end, (shape, row)
                 case "texts":
                     assert row["counted"].removesuffix("<|im_end|>") == given["text"], (shape, row)
                 case "pairs":
