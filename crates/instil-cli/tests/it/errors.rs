@@ -69,10 +69,10 @@ fn rules_refuse_by_name_what_they_cannot_make() {
 }
 
 #[test]
-fn a_model_without_an_engine_says_what_to_do() {
+fn a_model_that_is_nowhere_says_what_to_do() {
     let place = Place::new();
     place.write("a.txt", NOTE);
-    assert_snapshot!(place.told(&["generate", "a.txt", "-o", "out", "--model", "BatsResearch/bonito-v1"]));
+    assert_snapshot!(place.told(&["generate", "a.txt", "-o", "out", "--model", "bonito-v1"]));
 }
 
 #[test]

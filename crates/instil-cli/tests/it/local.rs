@@ -175,6 +175,21 @@ fn what_is_wrong_with_a_model_is_told_by_name() {
     has(&told("model", &[]), &["NaN"]);
 }
 
+#[test]
+fn a_model_of_the_hub_that_is_not_here_is_not_asked_for_offline() {
+    let place = Place::new();
+    place.write("corpus.jsonl", corpus(1));
+    let output = place
+        .command(&["generate", "corpus.jsonl", "-o", "out", "--model", "nobody/nothing"])
+        .env("HF_HUB_OFFLINE", "1")
+        .env("HF_HUB_CACHE", place.path("hub"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(told.contains("nobody/nothing") && told.contains("HF_HUB_OFFLINE"), "{told}");
+}
+
 /// The command of the issue, where the real weights and texts lie beside the checkout.
 #[test]
 fn real_weights_go_the_whole_road() {

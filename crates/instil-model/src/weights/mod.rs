@@ -191,8 +191,14 @@ impl Checkpoint {
             trouble().because(error).with_hint("a model's folder holds config.json beside the weights")
         })?;
         let json: Value = serde_json::from_slice(&text).map_err(|error| trouble().because(error))?;
-        let within =
-            |error: Error| Error::input(format!("{} isn't understood", path.display())).because(error);
+        let within = |error: Error| {
+            let hint = error.hint().map(str::to_owned);
+            let error = Error::input(format!("{} isn't understood", path.display())).because(error);
+            match hint {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            }
+        };
         let packing = Packing::of_config(&json).map_err(within)?;
         let config = Config::from_hugging_face(&json).map_err(within)?;
         let mut checkpoint = Self {
