@@ -150,17 +150,13 @@ fn a_server_that_fails_three_calls_of_ten_loses_nothing() {
     let place = Place::new();
     place.write("corpus.jsonl", corpus(60));
     for (server, output) in [(&whole, "whole.jsonl"), (&failing, "failing.jsonl")] {
-        place.ok(&[
-            "generate",
-            "corpus.jsonl",
-            "-o",
-            output,
-            "--endpoint",
-            &server.url,
-            "--task",
-            "exqa,qa",
-            "-q",
-        ]);
+        let args =
+            ["generate", "corpus.jsonl", "-o", output, "--endpoint", &server.url, "--task", "exqa,qa", "-q"];
+        // Of 120 calls that fail three times of ten, one in a dozen runs has one that fails six times in a row
+        // and is given up; the same command asks for that one again.
+        if !place.run(&args).status.success() && !place.run(&args).status.success() {
+            place.ok(&args);
+        }
     }
     let read = |name| std::fs::read_to_string(place.path(name)).unwrap();
     assert!(read("whole.jsonl").lines().count() > 60);

@@ -92,7 +92,7 @@ pub struct Segment {
 /// What one forward pass computes.
 #[derive(Clone, Debug, Default)]
 pub struct Step {
-    /// [rows] the tokens.
+    /// The tokens, one a row.
     pub tokens: Vec<u32>,
     /// Whose they are. Together they name each row once, in order.
     pub segments: Vec<Segment>,

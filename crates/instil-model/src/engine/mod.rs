@@ -1,7 +1,7 @@
 //! A model that completes prompts and scores texts on this machine.
 //!
 //! [`Engine`] holds the weights, the cache and the threads; a session of it is a thread that makes one
-//! forward pass after the other ([`schedule`]).
+//! forward pass after the other (`schedule`).
 
 mod blocks;
 mod sample;

@@ -189,7 +189,7 @@ pub type Preview = Vec<Result<Map<String, Value>, Reject>>;
 /// What the first rows of `files` would come to, and the shapes of the files that were opened for it.
 ///
 /// # Errors
-/// As [`convert`].
+/// As [`convert()`].
 pub fn preview(road: &ConvertRoad, files: Vec<SourceFile>, most: usize) -> Result<(Preview, Vec<FileShape>)> {
     let mut entries = Entries::new(road, files);
     let mut rows = Vec::new();
@@ -217,7 +217,7 @@ pub fn preview(road: &ConvertRoad, files: Vec<SourceFile>, most: usize) -> Resul
 /// The row with this number of a file, and what it becomes; none where the file has no such row.
 ///
 /// # Errors
-/// As [`convert`].
+/// As [`convert()`].
 pub fn one(road: &ConvertRoad, file: SourceFile, number: Option<u64>) -> Result<Option<(Row, Preview)>> {
     let mut entries = Entries::new(road, vec![file]);
     while let Some(item) = entries.next()? {
