@@ -2,7 +2,7 @@
 # docs/benchmarks/engine_checks.sh FOLDER [INSTIL [THROUGHPUT]]: what tests show on small models, on one of 125M parameters.
 #
 # FOLDER holds 125m-f32/, 125m-q8_0.gguf, 125m-q4_k.gguf and prompts.json, as docs/benchmarks/engine.py leaves them in
-# target/engine. For f32, Q8_0, Q4_K (its head is Q6_K) and Q6_K (the head alone, with Q8_0): the log-likelihoods of 48
+# target/engine. For f32, Q8_0, Q4_K (its head is Q6_K) and f32 held as q4_k (with Q6_K): the log-likelihoods of 48
 # prompts and the greedy tokens after them have one hash for 1, 8 and 64 sequences, 1 and 2 threads, and steps of 256 and 40
 # rows. Then `generate` is killed (-9) at five moments and continued, of each format: the rows are those of a run left alone.
 set -euo pipefail

@@ -11,7 +11,6 @@ use crate::kernel::attend::BLOCK;
 
 /// Keys and values, f32.
 pub struct Cache {
-    blocks: usize,
     heads: usize,
     head_dim: usize,
     /// [layers] of [blocks, kv_heads, head_dim, BLOCK]: a dimension of 16 keys lies together.
@@ -25,12 +24,7 @@ impl Cache {
     pub fn new(config: &Config, blocks: usize) -> Self {
         let len = blocks * config.kv_heads * config.head_dim * BLOCK;
         let layers = || (0..config.layers).map(|_| vec![0.0; len]).collect();
-        Self { blocks, heads: config.kv_heads, head_dim: config.head_dim, keys: layers(), values: layers() }
-    }
-
-    /// How many blocks there are.
-    pub fn blocks(&self) -> usize {
-        self.blocks
+        Self { heads: config.kv_heads, head_dim: config.head_dim, keys: layers(), values: layers() }
     }
 
     /// Where the keys and the values of one head in one block begin.

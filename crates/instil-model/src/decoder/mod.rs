@@ -124,20 +124,6 @@ impl Decoder {
         &self.config
     }
 
-    /// Bytes of memory that the weights occupy.
-    pub fn bytes(&self) -> usize {
-        let linear = |linear: &Linear| linear.weight.bytes();
-        let head = if self.config.tied { 0 } else { linear(&self.head) };
-        let blocks = self.blocks.iter().map(|block| {
-            let feed = match &block.feed {
-                Feed::Gated { gate, up, down } => linear(gate) + linear(up) + linear(down),
-                Feed::Plain { up, down, .. } => linear(up) + linear(down),
-            };
-            linear(&block.q) + linear(&block.k) + linear(&block.v) + linear(&block.out) + feed
-        });
-        self.embed.bytes() + head + blocks.sum::<usize>()
-    }
-
     /// The hidden states of the wanted rows, after the last norm; keys and values of all rows are put into
     /// the cache.
     ///

@@ -5,7 +5,7 @@
 //! cache has room for its prompt and all tokens it may generate, so that none has to be put out again.
 //! None of this changes a bit of what comes out ([`crate::decoder`]).
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use instil::lm::{Completion, Sampling};
@@ -119,11 +119,11 @@ impl<'a> Scheduler<'a> {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
-    /// Drops whatever belongs to these requests.
-    pub(super) fn cancel(&mut self, requests: &HashSet<u64>, blocks: &mut Blocks) {
-        self.waiting.retain(|ask| !requests.contains(&ask.request));
+    /// Drops whatever belongs to a request.
+    pub(super) fn cancel(&mut self, request: u64, blocks: &mut Blocks) {
+        self.waiting.retain(|ask| ask.request != request);
         self.running.retain(|sequence| {
-            let stays = !requests.contains(&sequence.request);
+            let stays = sequence.request != request;
             if !stays {
                 blocks.release(&sequence.blocks);
             }

@@ -22,6 +22,8 @@ pub struct Tokens {
 /// A part of a text that fits the window.
 struct Part<'a> {
     text: usize,
+    /// Where in the text it begins.
+    start: usize,
     tokens: &'a [u32],
     /// The first scored token of the part.
     from: usize,
@@ -109,13 +111,13 @@ pub(super) fn score(
             let is_done = one.filled + 1 >= one.part.tokens.len();
             if is_done {
                 blocks.release(&one.blocks);
-                done.push((one.part.text, one.part.tokens.as_ptr() as usize, one.nll));
+                done.push((one.part.text, one.part.start, one.nll));
             }
             !is_done
         });
     }
     // A long text's parts are added in their order, whichever ended first.
-    done.sort_by_key(|(text, place, _)| (*text, *place));
+    done.sort_by_key(|(text, start, _)| (*text, *start));
     for (text, _, nll) in done {
         sums[text] += nll;
     }
@@ -131,7 +133,7 @@ fn parts(text: usize, tokens: &Tokens, window: usize) -> Vec<Part<'_>> {
         // The scored tokens of a part and the half window before them.
         let start = if all.len() <= window { 0 } else { from.saturating_sub(window.div_ceil(2)) };
         let end = all.len().min(start + window);
-        parts.push(Part { text, tokens: &all[start..end], from: from - start });
+        parts.push(Part { text, start, tokens: &all[start..end], from: from - start });
         from = end;
     }
     parts

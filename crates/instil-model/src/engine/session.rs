@@ -1,6 +1,5 @@
 //! A session: requests in, text and ends out, a thread of forward passes in between.
 
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,15 +82,16 @@ pub enum Streamed {
 
 impl Stream {
     pub(super) fn start(inner: Arc<Inner>) -> Self {
-        let (commands, todo) = unbounded();
+        let (commands, asked) = unbounded();
         let (tell, told) = unbounded();
         let is_dropped = Arc::new(AtomicBool::new(false));
         let capacity = inner.limits.sequences * (1 + QUEUE);
         let dropped = Arc::clone(&is_dropped);
         std::thread::spawn(move || {
             // A mistake of this crate is carried to the caller, who would else wait for ever.
-            let ended =
-                catch_unwind(AssertUnwindSafe(|| inner.pool.install(|| run(&inner, &todo, &tell, &dropped))));
+            let ended = catch_unwind(AssertUnwindSafe(|| {
+                inner.pool.install(|| run(&inner, &asked, &tell, &dropped))
+            }));
             let failure = match ended {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => Ok(failed(error)),
@@ -188,7 +188,7 @@ impl Session for Stream {
 /// The thread: takes what is asked, makes a forward pass, tells what came of it.
 fn run(
     inner: &Inner,
-    todo: &Receiver<Command>,
+    asked: &Receiver<Command>,
     tell: &Sender<Told>,
     is_dropped: &AtomicBool,
 ) -> candle_core::Result<()> {
@@ -199,8 +199,8 @@ fn run(
         loop {
             // Where nothing is under way there is time to wait.
             let command = match scheduler.is_idle() {
-                true => todo.recv().map_err(|_| TryRecvError::Disconnected),
-                false => todo.try_recv(),
+                true => asked.recv().map_err(|_| TryRecvError::Disconnected),
+                false => asked.try_recv(),
             };
             match command {
                 Ok(Command::Ask(requests)) => requests.into_iter().for_each(|request| {
@@ -209,7 +209,7 @@ fn run(
                 Ok(Command::AskTokens(requests)) => requests.into_iter().for_each(|request| {
                     take_tokens(inner, request, &mut scheduler, tell);
                 }),
-                Ok(Command::Cancel(request)) => scheduler.cancel(&HashSet::from([request]), blocks),
+                Ok(Command::Cancel(request)) => scheduler.cancel(request, blocks),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => break 'steps,
             }
