@@ -406,6 +406,10 @@ pub(crate) struct ConvertWhat {
     #[arg(long, value_name = "SHAPE")]
     pub(crate) from: Option<String>,
 
+    /// Render conversations to texts by this chat template: a model's folder, or a file of Jinja
+    #[arg(long, value_name = "PATH")]
+    pub(crate) chat_template: Option<String>,
+
     /// Stop at the first part of a row that the new shape can't carry
     #[arg(long)]
     pub(crate) strict: bool,
@@ -454,6 +458,26 @@ pub(crate) struct CheckArgs {
     /// The shape of a dataset's rows [default: found out]
     #[arg(long, value_name = "SHAPE")]
     pub(crate) from: Option<String>,
+
+    /// Warn of rows of a dataset whose text is nearly that of a row before (some 700 bytes of memory a row)
+    #[arg(long)]
+    pub(crate) near: bool,
+
+    /// Warn of rows of a dataset whose prompt is in this one too, such as the test set
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+
+    /// Warn of rows of a dataset with more tokens, by --tokenizer
+    #[arg(long, value_name = "N", requires = "tokenizer")]
+    pub(crate) max_tokens: Option<usize>,
+
+    /// A model's tokenizer.json
+    #[arg(long, value_name = "FILE", requires = "max_tokens")]
+    pub(crate) tokenizer: Option<PathBuf>,
+
+    /// Exit with 1 where a dataset has warnings
+    #[arg(long)]
+    pub(crate) strict: bool,
 
     /// Print one JSON object a step, or a finding
     #[arg(long)]

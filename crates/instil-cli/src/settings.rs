@@ -138,6 +138,12 @@ pub(crate) fn convert_over(step: &mut Convert, what: ConvertWhat) {
     if what.limit.is_some() {
         step.limit = what.limit;
     }
+    if what.chat_template.is_some() {
+        step.chat_template = what.chat_template;
+    }
+    if step.to.is_empty() && step.chat_template.is_some() {
+        instil::convert::view::SHAPE.clone_into(&mut step.to);
+    }
     step.strict |= what.strict;
 }
 

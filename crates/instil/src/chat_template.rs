@@ -64,6 +64,10 @@ impl<N: Into<String>, T: Into<String>> FromIterator<(N, T)> for SpecialTokens {
     }
 }
 
+/// What a chat template is told of the time where nobody says it: 26 July 2024, in seconds since 1970. The same
+/// request gives the same text on any day, and this is the day that Llama 3's templates name where nobody tells them.
+pub const TODAY: i64 = 1_721_952_000;
+
 /// What a template makes a text of.
 #[derive(Clone, Debug)]
 pub struct Conversation<'a> {

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokenizers::Tokenizer;
+pub use tokenizers::Tokenizer;
 
 use crate::error::{Error, Result};
 use crate::record::{Document, Passage};

@@ -31,6 +31,7 @@ pub mod convert;
 pub mod sink;
 pub mod companion;
 
+pub mod near;
 pub mod draw;
 pub mod shuffle;
 

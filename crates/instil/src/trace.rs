@@ -184,7 +184,7 @@ fn of_converted(layout: &Layout, recipe: &Convert, recipe_path: &Path, provenanc
     let number = provenance.get("row").and_then(Value::as_u64);
     let sample = provenance.get("sample").and_then(Value::as_u64).unwrap_or_default() as usize;
     // The shape is the one that was found for the file then.
-    let road = ConvertRoad { from: Some(Shape::parse(text(&provenance, "shape"))?), ..plan.road };
+    let road = ConvertRoad { from: Some(Shape::parse(text(&provenance, "shape"))?), ..plan.road.clone() };
     let has_changed = || changed(&id, &format!("`{path}` has changed"));
     let (read, made) = convert::one(&road, file, number)?.ok_or_else(has_changed)?;
     let made = made.into_iter().nth(sample).and_then(Result::ok).ok_or_else(has_changed)?;

@@ -166,6 +166,66 @@ fn check_tells_shape_and_faults_of_a_dataset() {
 }
 
 #[test]
+fn check_compares_rows_with_each_other_and_with_another_set() {
+    let place = Place::new();
+    let words = "the mill wheel turns while water runs in the race and the miller weighs the grain that carts bring from \
+                 farms upstream before he grinds it into flour and sells it at the weir to whoever comes by boat on market day";
+    let row = |prompt: &str, completion: &str| {
+        json!({"prompt": prompt, "completion": completion}).to_string() + "\n"
+    };
+    let near = words.replace("Market", "fair").to_uppercase();
+    let train =
+        [row("Tell of it.", words), row("Tell of it!", &near), row("Where?", "At the weir.")].concat();
+    place.write("train.jsonl", &train);
+    place.write("test.jsonl", row("  Where? ", "By the race."));
+    let codes = |args: &[&str]| {
+        let told = place.run(&[&["check", "train.jsonl", "--json"], args].concat());
+        let findings = objects(&String::from_utf8(told.stdout).unwrap());
+        let code = |finding: &Value| format!("{} {}", finding["row"], finding["code"].as_str().unwrap());
+        (findings.iter().map(code).collect::<Vec<_>>(), told.status.code().unwrap())
+    };
+    assert_eq!(codes(&[]), (vec![], 0));
+    assert_eq!(codes(&["--near"]), (vec!["2 near_duplicate".to_owned()], 0));
+    assert_eq!(codes(&["--against", "test.jsonl", "--strict"]), (vec!["3 overlap".to_owned()], 1));
+    let words = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": {"?": 0}, "unk_token": "?"},
+    });
+    place.write("tokenizer.json", words.to_string());
+    assert_eq!(
+        codes(&["--tokenizer", "tokenizer.json", "--max-tokens", "20"]),
+        (vec!["1 too_long".to_owned(), "2 too_long".to_owned()], 0)
+    );
+}
+
+#[test]
+fn conversations_become_texts_by_a_chat_template() {
+    let place = Place::new();
+    place.write("rows.jsonl", sharegpt());
+    std::fs::create_dir(place.path("model")).unwrap();
+    place.write(
+        "model/chat_template.jinja",
+        "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content or m.tool_calls[0].function.name }}\n{% endfor %}",
+    );
+    place.write("model/tokenizer_config.json", r#"{"bos_token": {"content": "<s>"}}"#);
+    let convert = |more: &[&str]| {
+        let first = ["convert", "rows.jsonl", "--chat-template", "model", "-o", "out.jsonl", "--overwrite"];
+        place.told(&[&first, more].concat())
+    };
+    assert_snapshot!(convert(&[]));
+    let rows = objects(&std::fs::read_to_string(place.path("out.jsonl")).unwrap());
+    assert_eq!(rows[0], json!({"text": "<s>[user]Is it loud?\n[assistant]No.\n"}));
+    assert_eq!(
+        rows[1],
+        json!({"text": "<s>[system]Be brief.\n[user]Boil.\n[assistant]boil\n[tool]done\n[assistant]It boils.\n"})
+    );
+    assert_snapshot!("chat_template_of_another_shape", convert(&["--to", "alpaca"]));
+    place.write("model/chat_template.jinja", "{% for");
+    assert_snapshot!("chat_template_that_is_none", convert(&[]));
+}
+
+#[test]
 fn texts_go_through_tables() {
     let place = Place::new();
     place.write("a.csv", "instruction,input,output\nAdd.,1 2,3\n\"Say \"\"a,b\"\"\",,\"x\ny\"\n");

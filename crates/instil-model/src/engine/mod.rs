@@ -13,7 +13,7 @@ mod text;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use instil::chat_template::{ChatTemplate, Conversation, Moment, SpecialTokens};
+use instil::chat_template::{ChatTemplate, Conversation, Moment, SpecialTokens, TODAY};
 use instil::lm::{Capabilities, LanguageModel, Message, Session};
 use instil::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -28,10 +28,6 @@ use crate::weights::{Checkpoint, Options, human};
 
 /// What decides the bits of a logit besides weights and tokens. A change of it makes journals ask again.
 const NUMERICS: &str = "instil-model 1";
-
-/// What a chat template is told of the time: 26 July 2024, in seconds since 1970. The same request gives the same
-/// answer on any day, and this is the day that Llama 3's templates name where nobody tells them.
-const TODAY: i64 = 1_721_952_000;
 
 /// Tokens of cache that each sequence under way has on average, where memory allows.
 const TOKENS_PER_SEQUENCE: usize = 1024;

@@ -145,12 +145,13 @@ impl Rows {
             "question-answer" => pair("question", "answer"),
             "instruction-response" => pair("instruction", "response"),
             "prompt-response" => pair("prompt", "response"),
+            "creative-answer" => pair("instruction", "revision"),
             "ctga" | "bonito" => pair("input", "output"),
             "prompt-completion-messages" => Self::PromptCompletionMessages,
-            "prompt-completion" => pair("prompt", "completion"),
+            "prompt-completion" | "alpaca-prompt" | "tk-instruct" => pair("prompt", "completion"),
             "prompt-messages" => Self::PromptMessages,
             "prompt" => Self::Prompt,
-            "chatml" | "text" => Self::Text,
+            "chatml" | "harmony" | "text" => Self::Text,
             other => {
                 return Err(Error::usage(format!("there are no companions for rows of `{other}`"))
                     .with_hint("`instil convert … --to messages` makes rows that have some"));

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::{Map, Value};
 
 use super::Ended;
+use crate::convert::view::View;
 use crate::convert::{
     self, Detected, Finding, LOOKED_AT, Loss, Misfit, Record, SHAPES, Shape, Written, check, detect,
     first_error, shape_of,
@@ -35,12 +36,14 @@ const PLACES: usize = 16;
 const MOST_LOSSES: usize = 60;
 
 /// What is made of each row.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConvertRoad {
     /// The shape of all rows; none where each file's is found out.
     pub from: Option<&'static Shape>,
     /// The shape that they get.
     pub to: &'static Shape,
+    /// What conversations are rendered with, where they become texts.
+    pub view: Option<Arc<View>>,
     /// Whether a part that the new shape can't carry ends the run.
     pub strict: bool,
     /// Whether the output is a table of texts.
@@ -373,8 +376,8 @@ fn is_named_by_crossfit(name: &str) -> bool {
 
 /// The object of a row as it was read.
 fn parse(raw: RawRow, has_cells: bool, is_tabbed: bool) -> Result<Row, Reject> {
-    let (text, origin) = match raw {
-        RawRow::Text(text, origin) => (text, origin),
+    let (bytes, origin) = match raw {
+        RawRow::Piece(bytes, origin) => (bytes, origin),
         RawRow::Row(mut row) => {
             if has_cells {
                 // A cell that reads like an integer became one; shapes know texts.
@@ -387,6 +390,7 @@ fn parse(raw: RawRow, has_cells: bool, is_tabbed: bool) -> Result<Row, Reject> {
             return Ok(row);
         }
     };
+    let text = RawRow::text_of(&bytes, &origin)?;
     if is_tabbed {
         return match text.split_once('\t') {
             Some((input, output)) if !output.contains('\t') => {
@@ -400,7 +404,7 @@ fn parse(raw: RawRow, has_cells: bool, is_tabbed: bool) -> Result<Row, Reject> {
             }
         };
     }
-    match convert::object(&text) {
+    match convert::object(text) {
         Ok(fields) => Ok(Row { fields, origin, dataset: None }),
         Err(misfit) => Err(Reject::read(misfit.reason, origin, format!("{misfit}: {text}"))),
     }
@@ -427,7 +431,7 @@ fn size(raw: &RawRow) -> usize {
         }
     }
     match raw {
-        RawRow::Text(text, _) => text.len(),
+        RawRow::Piece(bytes, _) => bytes.len(),
         RawRow::Row(row) => row.fields.values().map(weight).sum(),
     }
 }
@@ -461,8 +465,8 @@ fn work_off(road: &ConvertRoad, batches: &Receiver<(u64, Batch)>, finished: &Sen
 }
 
 fn work(road: &ConvertRoad, item: Item) -> Came {
-    let Format { shape, has_cells, is_tabbed } = match &item {
-        Ok(entry) => entry.format,
+    let (Format { shape, has_cells, is_tabbed }, bytes) = match &item {
+        Ok(entry) => (entry.format, size(&entry.raw)),
         Err(reject) => return Came::Unread(reject.clone()),
     };
     let row = match item.and_then(|entry| parse(entry.raw, has_cells, is_tabbed)) {
@@ -484,7 +488,7 @@ fn work(road: &ConvertRoad, item: Item) -> Came {
                 losses.push(Loss::Extra);
             }
         }
-        let object = ObjectWriter::row(&written.row, road.to.columns(), road.is_table);
+        let object = ObjectWriter::row(&written.row, road.to.columns(), road.is_table, bytes);
         Ok(Made { row: object, losses, dropped, origin: row.origin.clone() })
     });
     Came::Row { shape, made: made.collect() }
@@ -530,7 +534,11 @@ fn convert_row(road: &ConvertRoad, row: &Row, shape: &Shape) -> Vec<Result<(Writ
             before += task.len();
         }
     } else {
-        made.extend(records.iter().map(|(index, record)| written(road.to.write(record), *index)));
+        let write = |record: &Record| match &road.view {
+            Some(view) => view.write(record),
+            None => road.to.write(record),
+        };
+        made.extend(records.iter().map(|(index, record)| written(write(record), *index)));
     }
     made
 }
@@ -640,6 +648,8 @@ pub struct Checked<'a> {
     pub origin: &'a Origin,
     /// The row, where it could be read as an object.
     pub row: Option<Value>,
+    /// What could be read of it: one record, of a task's file one for each instance.
+    pub records: Vec<Record>,
     /// What is wrong with it, by its place.
     pub findings: Vec<Finding>,
 }
@@ -655,7 +665,8 @@ pub fn check_files(
 ) -> Result<Vec<FileShape>> {
     let from = from.map(Shape::parse).transpose()?;
     // Nothing is written, so any shape will do for the road's end.
-    let road = ConvertRoad { from, to: &SHAPES[0], strict: false, is_table: false, limit: u64::MAX };
+    let road =
+        ConvertRoad { from, to: &SHAPES[0], view: None, strict: false, is_table: false, limit: u64::MAX };
     let mut entries = Entries::new(&road, source::resolve_rows(&[input.to_owned()])?);
     while let Some(item) = entries.next()? {
         let parsed = item.and_then(|Entry { raw, format: Format { shape, has_cells, is_tabbed } }| {
@@ -670,13 +681,22 @@ pub fn check_files(
                     message: reject.raw,
                     hint: reject.reason.about(),
                 };
-                each(Checked { origin: &reject.origin, row: None, findings: vec![finding] });
+                each(Checked {
+                    origin: &reject.origin,
+                    row: None,
+                    records: Vec::new(),
+                    findings: vec![finding],
+                });
             }
             Ok((row, shape)) => {
                 let mut findings = Vec::new();
+                let mut records = Vec::new();
                 for read in shape.read(&row.fields) {
                     match read.map_err(|misfit| other_shape(&row, shape, misfit)) {
-                        Ok(record) => findings.extend(check(&record, shape)),
+                        Ok(record) => {
+                            findings.extend(check(&record, shape));
+                            records.push(record);
+                        }
                         Err(misfit) => findings.push(Finding {
                             code: misfit.reason.word(),
                             reason: Some(misfit.reason),
@@ -686,7 +706,12 @@ pub fn check_files(
                         }),
                     }
                 }
-                each(Checked { origin: &row.origin, row: Some(Value::Object(row.fields)), findings });
+                each(Checked {
+                    origin: &row.origin,
+                    row: Some(Value::Object(row.fields)),
+                    records,
+                    findings,
+                });
             }
         }
     }

@@ -21,6 +21,9 @@ pub struct Convert {
     pub from: Option<String>,
     /// The shape that they get.
     pub to: String,
+    /// A model's folder or a file of Jinja that conversations become texts by; `to` is `text` then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat_template: Option<String>,
     /// Whether a part that the new shape can't carry ends the run.
     pub strict: bool,
     /// The most rows read.
@@ -43,6 +46,7 @@ impl Default for Convert {
             output: String::new(),
             from: None,
             to: String::new(),
+            chat_template: None,
             strict: false,
             limit: None,
             max_drop: None,

@@ -3,12 +3,14 @@
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::generate::nothing_read;
 use super::hold::{Begun, begin};
 use super::rows_plan::without_own_output;
 use super::{Done, Existing};
 use crate::convert::Shape;
+use crate::convert::view::{self, View};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::pipeline::Ended;
@@ -50,7 +52,16 @@ impl ConvertPlan {
             return Err(Error::usage("nothing says which shape the rows are to get")
                 .with_hint("add `--to messages`; `instil list shapes` shows all shapes"));
         }
+        let view = recipe.chat_template.as_deref().map(|path| View::open(Path::new(path))).transpose()?;
         let to = Shape::parse(&recipe.to)?;
+        if view.is_some() && to.name != view::SHAPE {
+            return Err(Error::usage(format!(
+                "a chat template makes texts, and `{}` isn't `{}`",
+                to.name,
+                view::SHAPE
+            ))
+            .with_hint("leave out `--to`, or the chat template: trainers render messages themselves"));
+        }
         let from = recipe.from.as_deref().map(Shape::parse).transpose()?;
         let layout = Layout::of(Path::new(&recipe.output))?;
         ObjectWriter::check(&layout, to.name, to.columns())?;
@@ -59,6 +70,7 @@ impl ConvertPlan {
         let road = ConvertRoad {
             from,
             to,
+            view: view.map(Arc::new),
             strict: recipe.strict,
             is_table: ObjectWriter::is_table(&layout),
             limit: recipe.limit.unwrap_or(u64::MAX),

@@ -1,4 +1,4 @@
-//! A file that is being written: counted, hashed, and named in every error.
+//! A file that is being written: counted, and named in every error.
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -13,7 +13,6 @@ const BUFFER_BYTES: usize = 1 << 16;
 pub(super) struct OutFile {
     path: PathBuf,
     inner: BufWriter<File>,
-    hasher: blake3::Hasher,
     bytes: u64,
 }
 
@@ -22,28 +21,26 @@ pub(super) struct OutFile {
 pub(super) struct Written {
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
-    pub(super) hash: blake3::Hash,
 }
 
 impl OutFile {
     pub(super) fn create(path: PathBuf) -> Result<Self> {
         let file = File::create(&path).map_err(|error| failed("create the file", &path, error))?;
         let inner = BufWriter::with_capacity(BUFFER_BYTES, file);
-        Ok(Self { path, inner, hasher: blake3::Hasher::new(), bytes: 0 })
+        Ok(Self { path, inner, bytes: 0 })
     }
 
     /// Brings every byte to the disk.
     pub(super) fn finish(mut self) -> Result<Written> {
         let done = self.inner.flush().and_then(|()| self.inner.get_ref().sync_all());
         done.map_err(|error| failed("write", &self.path, error))?;
-        Ok(Written { path: self.path, bytes: self.bytes, hash: self.hasher.finalize() })
+        Ok(Written { path: self.path, bytes: self.bytes })
     }
 }
 
 impl Write for OutFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
         self.bytes += written as u64;
         Ok(written)
     }

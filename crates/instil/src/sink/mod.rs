@@ -89,8 +89,6 @@ pub struct FinishedFile {
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
-    /// The BLAKE3 hash of its bytes, 64 hexadecimal digits.
-    pub hash: String,
 }
 
 /// Where the rows go.
@@ -243,7 +241,7 @@ fn place_one(
 
 impl FinishedFile {
     fn of(file: &Written, path: PathBuf) -> Self {
-        Self { path, bytes: file.bytes, hash: file.hash.to_hex().to_string() }
+        Self { path, bytes: file.bytes }
     }
 }
 

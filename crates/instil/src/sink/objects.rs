@@ -97,11 +97,15 @@ impl ObjectWriter {
 
     /// A row as [`push`](Self::push) takes it; work that needs no file, so that others can do it.
     ///
+    /// `bytes` is how long the row will be, near enough.
+    ///
     /// # Panics
     /// When a value of a table is no text.
-    pub fn row(object: &Map<String, Value>, columns: &[&str], is_table: bool) -> Row {
+    pub fn row(object: &Map<String, Value>, columns: &[&str], is_table: bool, bytes: usize) -> Row {
         if !is_table {
-            return Row::Json(serde_json::to_vec(object).expect("an object is JSON"));
+            let mut json = Vec::with_capacity(bytes + 64);
+            serde_json::to_writer(&mut json, object).expect("an object is JSON");
+            return Row::Json(json);
         }
         let cell = |name: &&str| match object.get(*name) {
             Some(Value::String(text)) => text.clone(),

@@ -293,7 +293,7 @@ fn the_same_input_gives_the_same_bytes() {
         write(&two.path().join(name), Format::Bonito, 3, &examples(5));
         assert_eq!(first, again);
         let file = &first.files[0];
-        assert_eq!(file.hash, blake3::hash(&fs::read(&file.path).unwrap()).to_hex().to_string());
+        assert_eq!(file.bytes, fs::metadata(&file.path).unwrap().len());
     }
     assert_eq!(tree(one.path()), tree(two.path()));
 }

@@ -16,7 +16,7 @@ pub(super) struct TextFile {
     rows: u64,
     packed: Packed,
     notation: Notation,
-    /// The row that is being put together, so that hashing and packing get it in one piece.
+    /// The row that is being put together, so that packing gets it in one piece.
     row: Vec<u8>,
 }
 

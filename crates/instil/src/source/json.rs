@@ -44,11 +44,25 @@ impl<P: Pieces> Objects<P> {
 
     /// The number and the text of the next piece that is not blank.
     pub(super) fn next(&mut self) -> Option<Result<(u64, &str), Reject>> {
+        let number = match self.advance()? {
+            Ok(number) => number,
+            Err(reject) => return Some(Err(reject)),
+        };
+        Some(text_of(&self.place, number, &self.buffer).map(|text| (number, text)))
+    }
+
+    /// The number and the bytes of the next piece that is not blank.
+    pub(super) fn take(&mut self) -> Option<Result<(u64, Vec<u8>), Reject>> {
+        Some(self.advance()?.map(|number| (number, std::mem::take(&mut self.buffer))))
+    }
+
+    /// Reads the next piece that is not blank and gives its number.
+    fn advance(&mut self) -> Option<Result<u64, Reject>> {
         while !self.ended {
             self.buffer.clear();
             match self.pieces.next(&mut self.buffer) {
                 Ok(Piece::Row(_)) if self.buffer.trim_ascii().is_empty() => {}
-                Ok(Piece::Row(number)) => return Some(self.text(number).map(|text| (number, text))),
+                Ok(Piece::Row(number)) => return Some(Ok(number)),
                 Ok(Piece::TooLong(number)) => {
                     let raw = format!("the row is larger than {MAX_TEXT_BYTES} bytes");
                     return Some(Err(self.place.reject(Reason::InvalidJson, Some(number), raw)));
@@ -62,14 +76,18 @@ impl<P: Pieces> Objects<P> {
         }
         None
     }
+}
 
-    fn text(&self, number: u64) -> Result<&str, Reject> {
-        str::from_utf8(&self.buffer).map_err(|error| {
-            let lossy = String::from_utf8_lossy(&self.buffer);
-            let raw = format!("not UTF-8 at byte {} of the row: {lossy}", error.valid_up_to());
-            self.place.reject(Reason::InvalidUtf8, Some(number), raw)
-        })
+/// The text of a piece.
+pub(super) fn text_of<'a>(place: &Place, number: u64, bytes: &'a [u8]) -> Result<&'a str, Reject> {
+    if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
+        return Ok(text);
     }
+    str::from_utf8(bytes).map_err(|error| {
+        let lossy = String::from_utf8_lossy(bytes);
+        let raw = format!("not UTF-8 at byte {} of the row: {lossy}", error.valid_up_to());
+        place.reject(Reason::InvalidUtf8, Some(number), raw)
+    })
 }
 
 /// A piece that is not the JSON that it should be.

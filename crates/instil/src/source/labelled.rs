@@ -13,7 +13,7 @@ use serde::de::Error as _;
 use serde_json::{Map, Value};
 
 use super::elements::Elements;
-use super::json::{Lines, Objects, Pieces, invalid};
+use super::json::{Lines, Objects, Pieces, invalid, text_of};
 use super::meter::{Meter, Position};
 use super::place::Place;
 use super::table::Records;
@@ -25,11 +25,11 @@ use crate::reject::{Reason, Reject};
 /// A row, or what could not become one.
 pub(super) type Item = Result<Row, Reject>;
 
-/// A row as it was read: of JSON its text, so that it can be parsed elsewhere.
+/// A row as it was read: of JSON its bytes, so that it can be parsed elsewhere.
 #[derive(Clone, Debug)]
 pub enum RawRow {
-    /// One piece of a file of JSON, and where it stands.
-    Text(String, Origin),
+    /// One piece of a file of JSON, and where it stands; [`text_of`](Self::text_of) is its text.
+    Piece(Vec<u8>, Origin),
     /// A row of any other file.
     Row(Row),
 }
@@ -40,18 +40,25 @@ impl RawRow {
     /// # Errors
     /// When the text is no JSON object.
     pub fn parse(self) -> Result<Row, Reject> {
-        let (text, origin) = match self {
+        let (bytes, origin) = match self {
             Self::Row(row) => return Ok(row),
-            Self::Text(text, origin) => (text, origin),
+            Self::Piece(bytes, origin) => (bytes, origin),
         };
+        let text = Self::text_of(&bytes, &origin)?;
         // Not parsed as a map, which `null` would be an empty one of.
-        match serde_json::from_str(&text) {
+        match serde_json::from_str(text) {
             Ok(Value::Object(fields)) => Ok(Row { fields, origin, dataset: None }),
-            Ok(_) => {
-                Err(refused(&origin, &text, &serde_json::Error::custom("it is JSON, but not an object")))
-            }
-            Err(error) => Err(refused(&origin, &text, &error)),
+            Ok(_) => Err(refused(&origin, text, &serde_json::Error::custom("it is JSON, but not an object"))),
+            Err(error) => Err(refused(&origin, text, &error)),
         }
+    }
+
+    /// The text of a piece.
+    ///
+    /// # Errors
+    /// When it isn't UTF-8.
+    pub fn text_of<'a>(bytes: &'a [u8], origin: &Origin) -> Result<&'a str, Reject> {
+        text_of(&Place(Arc::clone(&origin.source)), origin.row.unwrap_or(0), bytes)
     }
 }
 
@@ -252,8 +259,8 @@ impl<P: Pieces> Iterator for Json<P> {
     type Item = Result<RawRow, Reject>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let text = self.objects.next()?.map(|(number, text)| (number, text.to_owned()));
-        Some(text.map(|(number, text)| RawRow::Text(text, self.place.origin(Some(number)))))
+        let piece = self.objects.take()?;
+        Some(piece.map(|(number, bytes)| RawRow::Piece(bytes, self.place.origin(Some(number)))))
     }
 }
 
