@@ -452,7 +452,7 @@ pub(crate) struct RunArgs {
 
 #[derive(ClapArgs)]
 pub(crate) struct CheckArgs {
-    /// A recipe (.toml), a file of templates (.yaml), or a dataset (.jsonl .json .csv .tsv .parquet)
+    /// A recipe (.toml), templates (.yaml or a folder of them), or a dataset (.jsonl .json .csv .tsv .parquet or a folder)
     pub(crate) file: PathBuf,
 
     /// The shape of a dataset's rows [default: found out]

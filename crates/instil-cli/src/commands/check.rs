@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use instil::recipe::{Generate, Recipe, Step};
 use instil::run::{Look, look};
+use instil::source;
 use instil::source::adapter::Adapter;
 use instil::{Error, Result};
 use serde_json::json;
@@ -16,7 +17,12 @@ use crate::{exit, output, settings};
 const PROMPTS: usize = 3;
 
 pub(crate) fn run(args: CheckArgs) -> Result<u8> {
-    if args.file.is_dir() || args.file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+    // A folder of a dataset may hold a companion in YAML beside its rows.
+    let has_rows = || source::resolve_rows(&[args.file.to_string_lossy().into_owned()]).is_ok();
+    if args.file.is_dir() && !has_rows()
+        || args.file.is_file()
+            && args.file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
+    {
         return super::check_templates::run(&args);
     }
     if args.file.extension().is_none_or(|ending| ending != "toml") {

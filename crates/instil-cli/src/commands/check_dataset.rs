@@ -13,7 +13,7 @@ use instil::{Result, chunk};
 use serde_json::json;
 
 use crate::args::CheckArgs;
-use crate::commands::convert::found;
+use crate::commands::convert::{FILES, found};
 use crate::{exit, output, tables};
 
 /// How many findings of one kind are shown.
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<u8> {
             }
             output::data(&format!("\n{}\n", table.trim_fmt()));
         }
-        for line in found(&shapes, usize::MAX) {
+        for line in found(&shapes, FILES) {
             output::data(&line);
         }
         output::data(&format!("{} rows, {} without an error", HumanCount(rows), HumanCount(whole)));

@@ -1,5 +1,7 @@
 //! `convert`: datasets of one shape into a file of another.
 
+use std::collections::BTreeMap;
+
 use indicatif::HumanCount;
 use instil::Result;
 use instil::convert::Shape;
@@ -17,7 +19,7 @@ use crate::{exit, output, settings};
 /// How many rows `--dry-run` shows.
 const ROWS: usize = 3;
 /// How many files' shapes are told, unless all are asked for.
-const FILES: usize = 5;
+pub(super) const FILES: usize = 5;
 
 pub(crate) fn run(args: ConvertArgs) -> Result<u8> {
     let ConvertArgs { input, output, what, how } = args;
@@ -104,18 +106,18 @@ fn say(plan: &ConvertPlan, shapes: &[FileShape], shown: &str, how: &HowOfAll, do
     }
 }
 
-/// A line for each file whose shape was found out.
+/// A line for each file whose shape was found out, or for each shape where they are many.
 pub(super) fn found(shapes: &[FileShape], most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = shapes
-        .iter()
-        .filter_map(|shape| Some(format!("{}: {}", shape.file, shape.detected.as_ref()?)))
-        .collect();
-    let more = lines.len().saturating_sub(most);
-    lines.truncate(most);
-    if more > 0 {
-        lines.push(format!("… and {more} files more"));
+    let found: Vec<_> =
+        shapes.iter().filter_map(|shape| Some((&shape.file, shape.detected.as_ref()?))).collect();
+    if found.len() <= most {
+        return found.iter().map(|(file, detected)| format!("{file}: {detected}")).collect();
     }
-    lines
+    let mut files: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, detected) in &found {
+        *files.entry(detected.shape.name).or_default() += 1;
+    }
+    files.iter().map(|(shape, files)| format!("{files} files of {shape}")).collect()
 }
 
 /// Prints what a step would do.
