@@ -53,6 +53,7 @@ mod tk_instruct;
 mod shapes;
 mod detect;
 mod check;
+pub mod supervise;
 pub mod view;
 
 use std::borrow::Cow;
