@@ -26,6 +26,8 @@ pub enum Kind {
     UInt64,
     /// Floating point, 64 bits.
     Float64,
+    /// A list of numbers, signed, 32 bits.
+    Int32s,
     /// A list of texts.
     Texts,
     /// A list of role and content.
@@ -61,6 +63,7 @@ impl Column {
             Kind::Int64 => DataType::Int64,
             Kind::UInt64 => DataType::UInt64,
             Kind::Float64 => DataType::Float64,
+            Kind::Int32s => DataType::List(element(DataType::Int32)),
             Kind::Texts => DataType::List(element(DataType::Utf8)),
             Kind::Turns => DataType::List(element(DataType::Struct(turn_fields()))),
         };
@@ -96,6 +99,8 @@ pub enum Cell<'a> {
     UInt(u64),
     /// For [`Kind::Float64`].
     Float(f64),
+    /// For [`Kind::Int32s`].
+    Ints(&'a [i32]),
     /// For [`Kind::Texts`].
     Texts(Vec<&'static str>),
     /// For [`Kind::Turns`].
@@ -111,6 +116,7 @@ impl Cell<'_> {
             Self::Text(text) => text.len(),
             Self::Texts(texts) => texts.iter().map(|text| text.len()).sum(),
             Self::Turns(turns) => turns.iter().map(|turn| turn.content.len()).sum(),
+            Self::Ints(numbers) => size_of_val(*numbers),
             Self::Int(_) | Self::UInt(_) | Self::Float(_) | Self::Null => 0,
         }
     }
@@ -142,7 +148,7 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn new(columns: &'static [Column], cells: Vec<Cell<'a>>) -> Self {
+    pub(crate) fn new(columns: &'static [Column], cells: Vec<Cell<'a>>) -> Self {
         assert_eq!(columns.len(), cells.len(), "a row has a cell for each column");
         Self { columns, cells }
     }
@@ -175,6 +181,7 @@ impl Serialize for Cell<'_> {
             Self::Int(number) => serializer.serialize_i64(*number),
             Self::UInt(number) => serializer.serialize_u64(*number),
             Self::Float(number) => serializer.serialize_f64(*number),
+            Self::Ints(numbers) => numbers.serialize(serializer),
             Self::Texts(texts) => texts.serialize(serializer),
             Self::Turns(turns) => {
                 let mut list = serializer.serialize_seq(Some(turns.len()))?;
@@ -214,6 +221,7 @@ enum ColumnBuilder {
     Int64(Int64Builder),
     UInt64(UInt64Builder),
     Float64(Float64Builder),
+    Int32s(ListBuilder<Int32Builder>),
     Texts(ListBuilder<StringBuilder>),
     Turns(ListBuilder<StructBuilder>),
 }
@@ -227,6 +235,9 @@ impl Builder {
             Kind::Int64 => ColumnBuilder::Int64(Int64Builder::new()),
             Kind::UInt64 => ColumnBuilder::UInt64(UInt64Builder::new()),
             Kind::Float64 => ColumnBuilder::Float64(Float64Builder::new()),
+            Kind::Int32s => ColumnBuilder::Int32s(
+                ListBuilder::new(Int32Builder::new()).with_field(element(DataType::Int32)),
+            ),
             Kind::Texts => ColumnBuilder::Texts(
                 ListBuilder::new(StringBuilder::new()).with_field(element(DataType::Utf8)),
             ),
@@ -291,6 +302,10 @@ impl ColumnBuilder {
             (Self::UInt64(column), Cell::UInt(number)) => column.append_value(*number),
             (Self::Float64(column), Cell::Float(number)) => column.append_value(*number),
             (Self::Float64(column), Cell::Null) => column.append_null(),
+            (Self::Int32s(column), Cell::Ints(numbers)) => {
+                column.values().append_slice(numbers);
+                column.append(true);
+            }
             (Self::Texts(column), Cell::Texts(texts)) => {
                 for text in texts {
                     column.values().append_value(text);
@@ -319,6 +334,7 @@ impl ColumnBuilder {
             Self::Int64(column) => Arc::new(column.finish()),
             Self::UInt64(column) => Arc::new(column.finish()),
             Self::Float64(column) => Arc::new(column.finish()),
+            Self::Int32s(column) => Arc::new(column.finish()),
             Self::Texts(column) => Arc::new(column.finish()),
             Self::Turns(column) => Arc::new(column.finish()),
         }

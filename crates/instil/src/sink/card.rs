@@ -7,9 +7,9 @@ use std::fmt::Write;
 use std::ops::AddAssign;
 
 use super::features;
-use super::records::{self, PROVENANCE};
+use super::records::PROVENANCE;
 use crate::draw::TRAIN;
-use crate::format::Format;
+use crate::format::Column;
 use crate::lm::Sampling;
 use crate::reject::Reason;
 use crate::task::{Task, TaskKind};
@@ -54,6 +54,28 @@ pub enum Made {
         /// Each dataset: its key, the rows read, the examples kept, its licence where that is known.
         sets: Vec<CardSet>,
     },
+    /// Nothing, by programs over random words.
+    Cooked {
+        /// The templates.
+        templates: Vec<CardTemplate>,
+        /// The words that they draw from, in a sentence.
+        pool: String,
+        /// The seed.
+        seed: u64,
+    },
+}
+
+/// One of the templates that samples were made by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CardTemplate {
+    /// Its name.
+    pub name: String,
+    /// Its rule, in a sentence.
+    pub about: String,
+    /// What it was set to.
+    pub settings: String,
+    /// Rows of it.
+    pub rows: u64,
 }
 
 /// One of the datasets that a dataset was made of.
@@ -77,11 +99,14 @@ impl Default for Made {
 
 /// What the sink knows about the files that the card describes.
 pub(super) struct Facts<'a> {
-    pub(super) format: Format,
+    /// The format's name.
+    pub(super) format: &'a str,
+    /// The columns of its files.
+    pub(super) columns: Vec<Column>,
     pub(super) sampling: &'a Sampling,
     /// The splits of the rows with their sizes, in order.
     pub(super) data: Vec<(String, Size)>,
-    /// The same for their provenance.
+    /// The same for their provenance; none where there is no such table.
     pub(super) provenance: Vec<(String, Size)>,
 }
 
@@ -139,7 +164,11 @@ impl Card {
             writeln!(out, "license: {}", yaml_string(license))?;
         }
         writeln!(out, "pretty_name: {}", yaml_string(&self.name))?;
-        let synthetic = if matches!(self.made, Made::FromText { .. }) { "- synthetic\n" } else { "" };
+        let synthetic = if matches!(self.made, Made::FromText { .. } | Made::Cooked { .. }) {
+            "- synthetic\n"
+        } else {
+            ""
+        };
         writeln!(out, "tags:\n{synthetic}- instil")?;
         let mut categories: Vec<_> =
             self.kinds.iter().filter(|(_, kept)| *kept > 0).map(|(task, _)| category(task)).collect();
@@ -153,17 +182,19 @@ impl Card {
         }
         writeln!(out, "size_categories:\n- {}", size_category(facts.rows()))?;
         writeln!(out, "configs:")?;
-        for (config, folder) in [("default", "data"), ("provenance", "provenance")] {
+        let configs = [
+            ("default", "data", facts.columns.as_slice(), &facts.data),
+            ("provenance", "provenance", PROVENANCE, &facts.provenance),
+        ];
+        let configs = || configs.into_iter().filter(|(.., splits)| !splits.is_empty());
+        for (config, folder, ..) in configs() {
             writeln!(out, "- config_name: {config}\n  data_files:")?;
             for (split, _) in facts.listed(&facts.data) {
                 writeln!(out, "  - split: {split}\n    path: {folder}/{split}-*.parquet")?;
             }
         }
         writeln!(out, "dataset_info:")?;
-        let columns = records::keyed(facts.format);
-        for (config, columns, splits) in
-            [("default", columns.as_slice(), &facts.data), ("provenance", PROVENANCE, &facts.provenance)]
-        {
+        for (config, _, columns, splits) in configs() {
             writeln!(out, "- config_name: {config}\n  features:")?;
             write!(out, "{}", features::yaml(columns))?;
             writeln!(out, "  splits:")?;
@@ -180,13 +211,12 @@ impl Card {
 
     fn body(&self, facts: &Facts<'_>, out: &mut String) -> std::fmt::Result {
         let rows = facts.rows();
-        let columns = records::keyed(facts.format);
         writeln!(out, "# {}\n", one_line(&self.name))?;
         let shape = format!(
             "{} in the format `{}`: columns {}.",
             plural(rows, "example"),
-            facts.format.name(),
-            columns.iter().map(|column| format!("`{}`", column.name)).collect::<Vec<_>>().join(", "),
+            facts.format,
+            facts.columns.iter().map(|column| format!("`{}`", column.name)).collect::<Vec<_>>().join(", "),
         );
         match &self.made {
             Made::FromText { documents, passages, is_rules, .. } => {
@@ -213,14 +243,24 @@ impl Card {
                 let by = plural(*templates as u64, "prompt template");
                 writeln!(out, "{what}, made with instil from {read} by {by}.\n{shape}\n")?;
             }
+            Made::Cooked { templates, pool, .. } => {
+                let by = plural(templates.len() as u64, "template");
+                writeln!(
+                    out,
+                    "Task data made with instil by {by} over random words: no person, no model and no text had a part in it. The\n\
+                     words are {pool}. {shape}\n"
+                )?;
+            }
         }
         writeln!(out, "## Load it\n\n```python\nfrom datasets import load_dataset\n")?;
         let first = facts.listed(&facts.data).next().map_or(TRAIN, |(split, _)| split);
         writeln!(out, "data = load_dataset(\"path/to/this/folder\", split=\"{first}\")")?;
-        writeln!(
-            out,
-            "origin = load_dataset(\"path/to/this/folder\", \"provenance\", split=\"{first}\")  # same rows, same `id`"
-        )?;
+        if !facts.provenance.is_empty() {
+            writeln!(
+                out,
+                "origin = load_dataset(\"path/to/this/folder\", \"provenance\", split=\"{first}\")  # same rows, same `id`"
+            )?;
+        }
         writeln!(out, "```\n")?;
         if facts.data.len() > 1 {
             writeln!(out, "## Splits\n")?;
@@ -228,13 +268,21 @@ impl Card {
             table(out, ["Split", "Examples"], lines, rows)?;
             writeln!(out)?;
         }
-        writeln!(out, "## What was kept\n")?;
-        table(
-            out,
-            ["Task kind", "Examples"],
-            self.kinds.iter().map(|(task, kept)| (task.full().to_owned(), *kept)),
-            rows,
-        )?;
+        if let Made::Cooked { templates, .. } = &self.made {
+            writeln!(out, "## What is in it\n\n| Template | Rule | Set to | Examples |\n|---|---|---|---:|")?;
+            for CardTemplate { name, about, settings, rows } in templates {
+                let (about, settings) = (about.replace('|', "\\|"), settings.replace('|', "\\|"));
+                writeln!(out, "| `{name}` | {about} | {settings} | {rows} |")?;
+            }
+        } else {
+            writeln!(out, "## What was kept\n")?;
+            table(
+                out,
+                ["Task kind", "Examples"],
+                self.kinds.iter().map(|(task, kept)| (task.full().to_owned(), *kept)),
+                rows,
+            )?;
+        }
         if let Made::FromRows { sets, .. } = &self.made {
             writeln!(
                 out,
@@ -273,6 +321,12 @@ impl Card {
                     )?;
                 }
             }
+            Made::Cooked { seed, .. } => {
+                writeln!(
+                    out,
+                    "- Seed: {seed}. A row's `id` is its template and its number; `instil trace ID` makes it again"
+                )?;
+            }
             Made::FromRows { .. } => {
                 writeln!(out, "- Templates: the `template` of each row stands in its provenance")?;
             }
@@ -284,6 +338,12 @@ impl Card {
         let what = match &self.made {
             Made::FromText { .. } => {
                 "examples are synthetic: read some before you train on them. The licence of the source texts holds for\n"
+            }
+            Made::Cooked { .. } => {
+                return writeln!(
+                    out,
+                    "\nNobody's text is in it, so that no licence of a source holds for it."
+                );
             }
             Made::FromRows { .. } => "licences of the datasets, and of the templates' wordings, hold for\n",
         };

@@ -19,6 +19,7 @@ fn feature(kind: Kind) -> Value {
     let value = |kind| json!({"dtype": dtype(kind), "_type": "Value"});
     let list = |of: Value| json!({"feature": of, "_type": "List"});
     match kind {
+        Kind::Int32s => list(value(Kind::Int32)),
         Kind::Texts => list(value(Kind::Text)),
         Kind::Turns => list(json!({"role": value(Kind::Text), "content": value(Kind::Text)})),
         kind => value(kind),
@@ -28,6 +29,7 @@ fn feature(kind: Kind) -> Value {
 /// The lines of `features:` in a dataset card, indented by two blanks.
 pub(super) fn yaml(columns: &[Column]) -> String {
     let line = |column: &Column| match column.kind {
+        Kind::Int32s => format!("  - name: {}\n    list: int32\n", column.name),
         Kind::Texts => format!("  - name: {}\n    list: string\n", column.name),
         Kind::Turns => format!(
             "  - name: {}\n    list:\n    - name: role\n      dtype: string\n    - name: content\n      dtype: string\n",
@@ -41,7 +43,7 @@ pub(super) fn yaml(columns: &[Column]) -> String {
 /// The name that `datasets` gives a plain kind.
 fn dtype(kind: Kind) -> &'static str {
     match kind {
-        Kind::Int32 => "int32",
+        Kind::Int32 | Kind::Int32s => "int32",
         Kind::Int64 => "int64",
         Kind::UInt64 => "uint64",
         Kind::Float64 => "float64",

@@ -4,6 +4,7 @@
 //! [`Layout::partial`]. [`Writer::finish`] puts all files in their places at once (`publish.rs` says
 //! how). The same examples, rejects and card give the same bytes.
 
+mod batches;
 mod card;
 mod features;
 mod file;
@@ -15,7 +16,8 @@ mod shards;
 mod table;
 mod text;
 
-pub use card::{Card, CardSet, Made};
+pub use batches::{Batch, BatchWriter};
+pub use card::{Card, CardSet, CardTemplate, Made};
 pub(crate) use file::failed;
 pub(crate) use layout::split_of;
 pub use layout::{Layout, Packing, Shape};
@@ -196,8 +198,13 @@ impl Writer {
                 let sizes = |splits: &SplitFiles| {
                     splits.iter().map(|(name, shards)| (name.clone(), shards.size)).collect()
                 };
-                let facts =
-                    Facts { format, sampling: &sampling, data: sizes(&data), provenance: sizes(&provenance) };
+                let facts = Facts {
+                    format: format.name(),
+                    columns: records::keyed(format),
+                    sampling: &sampling,
+                    data: sizes(&data),
+                    provenance: sizes(&provenance),
+                };
                 let card = write_card(layout.partial().join("README.md"), &card.text(&facts))?;
                 let readme = layout.output().join("README.md");
                 plan.add(Step::Remove(readme.clone()));

@@ -82,12 +82,23 @@ impl Table {
         Ok(())
     }
 
+    /// Adds rows that were put into arrays elsewhere; no row may have been pushed by itself.
+    pub(super) fn push_batch(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        self.write(batch, batch.num_rows(), arrow_bytes(batch) as usize)
+    }
+
     fn flush_part(&mut self) -> Result<()> {
-        self.group_rows += self.builder.rows();
-        self.group_text_bytes += self.builder.text_bytes();
+        let (rows, text_bytes) = (self.builder.rows(), self.builder.text_bytes());
         let batch = self.builder.finish();
-        self.arrow_bytes += arrow_bytes(&batch);
-        self.writer.write(&batch).map_err(|error| write_failed(&self.path, error))?;
+        self.write(&batch, rows, text_bytes)
+    }
+
+    fn write(&mut self, batch: &RecordBatch, rows: usize, text_bytes: usize) -> Result<()> {
+        self.group_rows += rows;
+        self.group_text_bytes += text_bytes;
+        self.arrow_bytes += arrow_bytes(batch);
+        self.writer.write(batch).map_err(|error| write_failed(&self.path, error))?;
         if self.group_rows >= GROUP_ROWS || self.group_text_bytes >= GROUP_TEXT_BYTES {
             self.writer.flush().map_err(|error| write_failed(&self.path, error))?;
             (self.group_rows, self.group_text_bytes) = (0, 0);

@@ -79,6 +79,11 @@ impl TextFile {
         Ok(())
     }
 
+    /// Adds rows of a `.jsonl`, each ended by a line feed.
+    pub(super) fn push_lines(&mut self, lines: &[u8]) -> Result<()> {
+        self.packed.write_all(lines).map_err(|error| failed("write", &self.path, error))
+    }
+
     fn write_json(&mut self, json: &[u8]) -> io::Result<()> {
         match self.notation {
             Notation::Jsonl => {
