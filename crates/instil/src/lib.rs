@@ -22,6 +22,7 @@ pub mod chunk;
 pub mod prompt;
 pub mod lm;
 pub mod rules;
+pub mod cook;
 pub mod parse;
 pub mod template;
 pub mod chat_template;
