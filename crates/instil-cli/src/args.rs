@@ -1,8 +1,12 @@
 //! The flags, as typed. Nothing here has a default: what is left out may come from a recipe.
 
+mod cook;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+pub(crate) use cook::{CookArgs, CookWhat};
 
 /// Instruction-tuning data from your own text.
 #[derive(Parser)]
@@ -20,6 +24,8 @@ pub(crate) enum Verb {
     Apply(Box<ApplyArgs>),
     /// Turn labelled rows into the training pairs of a task generator.
     Remix(Box<RemixArgs>),
+    /// Make task data by programs over random words: no text, no person, no model.
+    Cook(Box<CookArgs>),
     /// Bring a dataset of one shape into another one.
     Convert(Box<ConvertArgs>),
     /// Write what trainers have to be told of a dataset, beside it.
@@ -535,7 +541,7 @@ pub(crate) enum Listed {
     Formats,
     /// The shapes that datasets come in
     Shapes,
-    /// The templates of --templates
+    /// The templates that `cook` has, or those of --templates
     Templates,
     /// Why a record, prompt or completion isn't used
     Rejects,

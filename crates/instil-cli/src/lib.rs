@@ -34,6 +34,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Generate(args) => commands::generate::run(*args),
         Verb::Apply(args) => commands::from_rows::apply(*args),
         Verb::Remix(args) => commands::from_rows::remix(*args),
+        Verb::Cook(args) => commands::cook::run(*args),
         Verb::Convert(args) => commands::convert::run(*args),
         Verb::Companion(args) => commands::companion::run(args),
         Verb::Run(args) => commands::run::run(args),

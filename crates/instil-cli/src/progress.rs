@@ -77,6 +77,11 @@ impl Progress {
         self.show(|started| rows_line(started, ledger))
     }
 
+    /// Called after every batch of rows that are made of nothing; `rows` is how many there will be.
+    pub(crate) fn watch_made(&mut self, ledger: &Ledger, rows: u64) -> ControlFlow<()> {
+        self.show(|started| made_line(started, ledger, rows))
+    }
+
     /// Called while files go to or come from the Hub.
     pub(crate) fn watch_transfer(&mut self, transfer: &Transfer) -> ControlFlow<()> {
         self.show(|started| transfer_line(started, transfer))
@@ -152,6 +157,15 @@ fn transfer_line(started: Instant, transfer: &Transfer) -> String {
         line += &format!(", {} left", HumanDuration(left));
     }
     line
+}
+
+/// How making rows goes on.
+fn made_line(started: Instant, ledger: &Ledger, rows: u64) -> String {
+    let made = ledger.stage(Stage::Generate).r#in;
+    let seconds = started.elapsed().as_secs_f64();
+    let rate = made as f64 / seconds;
+    let left = Duration::from_secs_f64(rows.saturating_sub(made) as f64 / rate.max(1.0));
+    format!("{} of {} rows ({rate:.0}/s), {} left", HumanCount(made), HumanCount(rows), HumanDuration(left))
 }
 
 /// How the road from labelled rows goes on.

@@ -9,7 +9,7 @@ use instil::lm::LanguageModel;
 use instil::lm::replay::Replay;
 use instil::pipeline::Window;
 use instil::prompt::Style;
-use instil::recipe::{Convert, FromRows, Generate};
+use instil::recipe::{Convert, Cook, FromRows, Generate};
 use instil::rules::Rules;
 use instil::{Error, Result};
 use instil_model::engine::{Engine, Settings};
@@ -17,7 +17,7 @@ use instil_model::weights::{Checkpoint, Options};
 use instil_remote::hub::{self, Transfer};
 use instil_remote::{Api, Config, Endpoint};
 
-use crate::args::{ApiArg, ConvertWhat, How, HowOfAll, RowsWhat, What};
+use crate::args::{ApiArg, ConvertWhat, CookWhat, How, HowOfAll, RowsWhat, What};
 use crate::commands::pull::hub_config;
 use crate::env;
 
@@ -145,6 +145,29 @@ pub(crate) fn convert_over(step: &mut Convert, what: ConvertWhat) {
         instil::convert::view::SHAPE.clone_into(&mut step.to);
     }
     step.strict |= what.strict;
+}
+
+/// Puts the typed flags of `cook` over a recipe's step.
+pub(crate) fn cook_over(step: &mut Cook, what: CookWhat) {
+    macro_rules! over {
+        ($($key:ident),*) => { $(if let Some(value) = what.$key { step.$key = value; })* };
+    }
+    macro_rules! over_optional {
+        ($($key:ident),*) => { $(if what.$key.is_some() { step.$key = what.$key; })* };
+    }
+    over!(rows, validation_rows, test_rows, pool_words, format, seed, shard_rows);
+    over_optional!(pool, words, wording);
+    step.set.extend(what.set);
+    step.until.extend(what.until);
+    step.verify |= what.verify;
+}
+
+/// Puts the flags that say how to run over a recipe's step of `cook`.
+pub(crate) fn cook_how_over(step: &mut Cook, how: &HowOfAll) {
+    if let Some(threads) = how.threads {
+        step.threads = threads;
+    }
+    step.keep_run |= how.keep_run;
 }
 
 /// Puts the flags that say how to run over a recipe's step of `convert`.

@@ -95,6 +95,11 @@ impl Default for Splits {
 }
 
 impl Splits {
+    /// `train` and splits of these names, whose sizes are known otherwise.
+    pub(crate) fn named<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        Self { others: names.map(|name| (name.to_owned(), 0.0)).collect() }
+    }
+
     /// Reads splits as a user writes them: `validation=5%,test=0.02`. `train` is not named: it is what
     /// the others leave.
     ///

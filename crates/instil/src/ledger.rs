@@ -152,6 +152,19 @@ impl Ledger {
         self.stage_mut(stage).out += 1;
     }
 
+    /// So many came into `stage`, each to become one, and so many of them went out.
+    pub fn pass(&mut self, stage: Stage, entered: u64, left: u64) {
+        let count = self.stage_mut(stage);
+        count.r#in += entered;
+        count.expected += entered;
+        count.out += left;
+    }
+
+    /// So many were not used for this reason.
+    pub fn reject_many(&mut self, reason: Reason, many: u64) {
+        *self.stage_mut(reason.stage()).rejects.entry(reason.word().to_owned()).or_default() += many;
+    }
+
     /// Something was not used; with the kind it was asked for, from the time one was, and the samples
     /// that this makes: a prompt that is too long is one prompt and all of its samples.
     pub fn reject(&mut self, reason: Reason, asked: Option<(&Task, u64)>) {

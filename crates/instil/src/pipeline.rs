@@ -5,6 +5,7 @@
 //! the recipe alone.
 
 pub mod convert;
+pub mod cook;
 pub mod from_rows;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};

@@ -44,6 +44,9 @@ impl Stage {
     /// The stages of the road from one shape to another, in its order.
     pub const FROM_DATASET: [Self; 3] = [Self::Read, Self::Convert, Self::Write];
 
+    /// The stages of the road from a seed, in its order.
+    pub const FROM_SEED: [Self; 3] = [Self::Generate, Self::Check, Self::Write];
+
     /// The word for it in `report.json`.
     pub fn name(self) -> &'static str {
         match self {
@@ -114,6 +117,7 @@ reasons! {
     TooLong Prompt "too_long" "The prompt leaves no room for an answer in the model's window.";
     Declined Generate "declined" "The generator found nothing to make of this passage.";
     Refused Generate "refused" "The model refuses this one prompt; its message is the raw text.";
+    Exhausted Generate "exhausted" "No draw of the sample had just one right answer.";
     Truncated Parse "truncated" "The completion was cut off at the token limit.";
     NoPipe Parse "no_pipe" "There is no `<|pipe|>` between instruction and response.";
     SeveralPipes Parse "several_pipes" "There is more than one `<|pipe|>`.";
@@ -132,6 +136,7 @@ reasons! {
     NoPassage Check "no_passage" "The passage is empty, or stands nowhere in instruction and response.";
     OnlyPassage Check "only_passage" "The response is nothing but the passage.";
     Duplicate Check "duplicate" "The same example came before: of the same passage, or of any labelled row.";
+    Unverified Check "unverified" "The rule, read anew from the text, gives another answer than the sample has.";
     UnknownShape Convert "unknown_shape" "The row has none of the shapes that are known.";
     OtherShape Convert "other_shape" "The row has another shape than the rest of its file.";
     MissingKey Convert "missing_key" "The row, or an object in it, lacks a key of its shape.";

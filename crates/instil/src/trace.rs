@@ -68,6 +68,10 @@ pub fn trace(
         Some(Step::Generate(recipe)) => *recipe,
         Some(Step::FromRows(recipe)) => return of_row(&layout, &recipe, &recipe_path, provenance),
         Some(Step::Convert(recipe)) => return of_converted(&layout, &recipe, &recipe_path, provenance),
+        Some(Step::Cook(_)) => {
+            return Err(Error::input(format!("`{id}` was made of nothing but its number and the seed"))
+                .with_hint("the recipe in `run/recipe.toml` makes it again, with the same bytes"));
+        }
         None => return Err(Error::input(format!("`{}` has no step", recipe_path.display()))),
     };
     let row = data_row(&layout, &id)?;

@@ -68,6 +68,9 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
             Step::Convert(step) => {
                 super::convert::show(&step, args.json)?;
             }
+            Step::Cook(step) => {
+                super::cook::show(&step, args.json)?;
+            }
         }
     }
     Ok(exit::DONE)

@@ -1,6 +1,9 @@
 //! `list`: the names that flags and reports use.
 
+use std::sync::Arc;
+
 use instil::convert::SHAPES;
+use instil::cook::{Curriculum, Plan, Pool, SYNTHETIC_WORDS, Settings, Split, Stream, Wording};
 use instil::format::Format;
 use instil::parse::Repair;
 use instil::reject::Reason;
@@ -32,6 +35,7 @@ pub(crate) fn run(args: ListArgs) -> Result<u8> {
             .iter()
             .map(|shape| json!({"name": shape.name, "also": shape.also.join(" "), "about": shape.about}))
             .collect(),
+        Listed::Templates if args.templates.is_empty() => return cooked(args.json),
         Listed::Templates => templates(&args)?,
         Listed::Rejects => Reason::ALL
             .iter()
@@ -57,6 +61,52 @@ pub(crate) fn run(args: ListArgs) -> Result<u8> {
     output::data(&table.trim_fmt());
     Ok(exit::DONE)
 }
+
+/// The templates that `cook` has, each with its rule, what can be set and a sample.
+fn cooked(as_json: bool) -> Result<u8> {
+    let pool = Arc::new(Pool::synthetic(SYNTHETIC_WORDS)?);
+    for template in instil::cook::templates() {
+        let knobs = template.knobs();
+        let stream = Stream::new(Plan {
+            settings: Curriculum::constant(Settings::new(knobs)),
+            template: Arc::clone(&template),
+            pool: Arc::clone(&pool),
+            wording: Wording::Bare,
+            seed: 0,
+            split: Split::Train,
+        })?;
+        let example = super::cook::example(&stream);
+        if as_json {
+            let knobs = knobs.iter().map(|knob| {
+                json!({
+                    "name": knob.name, "about": knob.about, "default": knob.show(knob.default),
+                    "limits": knob.show(knob.limits),
+                })
+            });
+            let row = json!({
+                "name": template.name(), "family": template.family().name(), "about": template.about(),
+                "stands_for": template.stands_for(), "knobs": knobs.collect::<Vec<_>>(), "example": example,
+            });
+            output::data(&row.to_string());
+            continue;
+        }
+        output::data(&format!("{} ({}): {}", template.name(), template.family().name(), template.about()));
+        output::data(&format!("    for {}", template.stands_for()));
+        for knob in knobs {
+            output::data(&format!("    {}={}: {}", knob.name, knob.show(knob.default), knob.about));
+        }
+        let text = |key: &str| example[key].as_str().unwrap_or_default().to_owned();
+        for line in text("prompt").lines().filter(|line| !line.trim().is_empty()) {
+            let shown: String = line.chars().take(SHOWN).collect();
+            output::data(&format!("    | {shown}{}", if shown.len() < line.len() { " …" } else { "" }));
+        }
+        output::data(&format!("    => {}\n", text("completion").trim()));
+    }
+    Ok(exit::DONE)
+}
+
+/// How many characters of a line are shown.
+const SHOWN: usize = 100;
 
 /// The templates of the files that are named, with the kind of task where that is known.
 fn templates(args: &ListArgs) -> Result<Vec<Value>> {

@@ -5,6 +5,7 @@ pub(crate) mod check_dataset;
 pub(crate) mod check_templates;
 pub(crate) mod companion;
 pub(crate) mod convert;
+pub(crate) mod cook;
 pub(crate) mod doctor;
 pub(crate) mod from_rows;
 pub(crate) mod generate;

@@ -42,6 +42,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
             Step::Generate(step) => super::generate::execute(*step, &args.how)?,
             Step::FromRows(step) => super::from_rows::execute(*step, &args.how.of_all)?,
             Step::Convert(step) => super::convert::execute(*step, &args.how.of_all)?,
+            Step::Cook(step) => super::cook::execute(*step, &args.how.of_all)?,
         };
         worst = worst.max(code);
         // A missed limit doesn't stop the chain; a step that isn't done does.

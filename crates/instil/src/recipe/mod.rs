@@ -4,10 +4,12 @@
 //! its `run/recipe.toml`, every default filled in, and `instil run` repeats it.
 
 mod convert;
+mod cook;
 mod from_rows;
 mod generate;
 
 pub use convert::Convert;
+pub use cook::Cook;
 pub use from_rows::FromRows;
 pub use generate::Generate;
 
@@ -48,6 +50,8 @@ pub enum Verb {
     Remix,
     /// Rows of one shape to rows of another.
     Convert,
+    /// Task data from programs over random words.
+    Cook,
 }
 
 impl Verb {
@@ -58,6 +62,7 @@ impl Verb {
             Self::Apply => "apply",
             Self::Remix => "remix",
             Self::Convert => "convert",
+            Self::Cook => "cook",
         }
     }
 }
@@ -72,6 +77,8 @@ pub enum Step {
     FromRows(Box<FromRows>),
     /// `convert`.
     Convert(Box<Convert>),
+    /// `cook`.
+    Cook(Box<Cook>),
 }
 
 /// Keys that say where and how fast, not what: two runs that differ in them make the same rows.
@@ -96,6 +103,12 @@ impl From<Convert> for Step {
     }
 }
 
+impl From<Cook> for Step {
+    fn from(step: Cook) -> Self {
+        Self::Cook(Box::new(step))
+    }
+}
+
 impl Step {
     /// What it does.
     pub fn verb(&self) -> Verb {
@@ -103,15 +116,17 @@ impl Step {
             Self::Generate(step) => step.verb,
             Self::FromRows(step) => step.verb,
             Self::Convert(step) => step.verb,
+            Self::Cook(step) => step.verb,
         }
     }
 
-    /// Files, folders, globs, adapters or `-`.
+    /// What it reads: files, folders, globs, adapters or `-`.
     pub fn input(&self) -> &[String] {
         match self {
             Self::Generate(step) => &step.input,
             Self::FromRows(step) => &step.input,
             Self::Convert(step) => &step.input,
+            Self::Cook(step) => &step.script,
         }
     }
 
@@ -121,6 +136,7 @@ impl Step {
             Self::Generate(step) => &step.output,
             Self::FromRows(step) => &step.output,
             Self::Convert(step) => &step.output,
+            Self::Cook(step) => &step.output,
         }
     }
 
@@ -130,6 +146,7 @@ impl Step {
             Self::Generate(step) => step.output = output,
             Self::FromRows(step) => step.output = output,
             Self::Convert(step) => step.output = output,
+            Self::Cook(step) => step.output = output,
         }
     }
 
@@ -140,6 +157,10 @@ impl Step {
     pub fn splits(&self) -> Result<Splits> {
         match self {
             Self::Generate(_) | Self::Convert(_) => Ok(Splits::default()),
+            Self::Cook(step) => {
+                let others = [("validation", step.validation_rows), ("test", step.test_rows)];
+                Ok(Splits::named(others.into_iter().filter(|(_, rows)| *rows > 0).map(|(name, _)| name)))
+            }
             Self::FromRows(step) => step.splits(),
         }
     }
@@ -179,6 +200,7 @@ impl Step {
             Verb::Generate => Self::Generate(Box::deserialize(step)?),
             Verb::Apply | Verb::Remix => Self::FromRows(Box::deserialize(step)?),
             Verb::Convert => Self::Convert(Box::deserialize(step)?),
+            Verb::Cook => Self::Cook(Box::deserialize(step)?),
         })
     }
 }

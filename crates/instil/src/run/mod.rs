@@ -13,6 +13,7 @@ mod rows_plan;
 mod from_rows;
 mod look_rows;
 mod convert;
+mod cook;
 
 use std::fs;
 use std::path::Path;
@@ -24,6 +25,7 @@ use crate::ledger::Ledger;
 use crate::sink::Layout;
 
 pub use convert::{ConvertPlan, convert};
+pub use cook::{CookPlan, cook};
 pub use existing::Existing;
 pub use from_rows::from_rows;
 pub use generate::generate;

@@ -85,7 +85,9 @@ impl BatchWriter {
                 "`{}` can't take rows in batches",
                 layout.output().display()
             ))
-            .with_hint("end the output's name in .jsonl, .jsonl.gz, .jsonl.zst or .parquet, or name a folder")),
+            .with_hint(
+                "end the output's name in .jsonl, .jsonl.gz, .jsonl.zst or .parquet, or name a folder",
+            )),
             _ => Ok(()),
         }
     }
