@@ -1,9 +1,10 @@
 //! The local engine of instil: language models on this machine's processor, in batches, exactly.
 //!
 //! Knows tensors and weights; never sockets, flags or what an example is. Read it in this order:
-//! [`weights`] (files), [`decoder`] (the forward pass), [`engine`] (batches, sampling, scores), and
+//! [`weights`] (files), [`adapter`] (what is added to them), [`decoder`] (the forward pass), [`engine`] (batches, sampling, scores), and
 //! [`kernel`] for the arithmetic.
 
+pub mod adapter;
 pub mod decoder;
 pub mod engine;
 pub mod kernel;

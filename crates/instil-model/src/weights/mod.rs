@@ -7,13 +7,13 @@
 mod cache;
 mod convert;
 pub(crate) mod gguf;
-mod map;
+pub(crate) mod map;
 mod memory;
 pub(crate) mod names;
 mod packed;
 mod plan;
 mod safetensors;
-mod tensor;
+pub(crate) mod tensor;
 
 use std::collections::BTreeMap;
 use std::fs;
