@@ -119,6 +119,11 @@ impl Adapter {
         Ok((alpha / if self.use_rslora { r.sqrt() } else { r }) as f32)
     }
 
+    /// Bytes of its matrices in memory.
+    pub fn bytes(&self) -> usize {
+        self.modules.values().map(|module| (module.a.len() + module.b.len()) * size_of::<f32>()).sum()
+    }
+
     /// 64 hexadecimal digits that depend on what the adapter adds: modules, shapes, scalings and numbers.
     ///
     /// # Errors
@@ -140,7 +145,8 @@ impl Adapter {
     }
 
     /// The adapter as a base model knows its modules: `linears` are that model's linear layers with outputs and inputs.
-    /// An adapter of the model without its head names its modules without the first part (`layers.0.…`).
+    /// An adapter of the model without its head names its modules without the first part (`layers.0.…`), and heads have two
+    /// names.
     ///
     /// # Errors
     /// When a module isn't the base's, or has other shapes there.
@@ -149,7 +155,12 @@ impl Adapter {
         for (name, module) in std::mem::take(&mut self.modules) {
             let known = linears
                 .get_key_value(&name)
-                .or_else(|| linears.iter().find(|(known, _)| headless(known) == Some(&name)));
+                .or_else(|| linears.iter().find(|(known, _)| headless(known) == Some(&name)))
+                .or_else(|| {
+                    linears
+                        .iter()
+                        .find(|(known, _)| HEADS.contains(&known.as_str()) && HEADS.contains(&name.as_str()))
+                });
             let Some((known, &(n, k))) = known else {
                 return Err(unknown(&name, linears));
             };
@@ -178,6 +189,9 @@ impl Adapter {
         }
     }
 }
+
+/// The names of GPT-NeoX's head: published, and in transformers 5.
+const HEADS: [&str; 2] = ["embed_out", "lm_head"];
 
 /// A module's name in the model without its head.
 fn headless(name: &str) -> Option<&str> {

@@ -1,6 +1,9 @@
 //! What each family calls its tensors (transformers 5, `modeling_*.py`).
 
-use super::Family;
+use std::collections::BTreeMap;
+
+use super::config::Activation;
+use super::{Config, Family};
 
 /// Names of tensors, without `.weight` and `.bias`; those of a block come after its prefix.
 pub(super) struct Names {
@@ -81,5 +84,36 @@ impl Names {
                 down: "mlp.fc_out",
             },
         }
+    }
+}
+
+impl Config {
+    /// The linear layers by name, without `.weight`, with outputs and inputs: what an adapter can change.
+    pub fn linears(&self) -> BTreeMap<String, (usize, usize)> {
+        let names = Names::of(self.family);
+        let (hidden, width) = (self.hidden, self.heads * self.head_dim);
+        let mut parts = match names.attention {
+            Attention::Apart { q, k, v } => {
+                let narrow = self.kv_heads * self.head_dim;
+                vec![(q, (width, hidden)), (k, (narrow, hidden)), (v, (narrow, hidden))]
+            }
+            Attention::ByHead(qkv) => vec![(qkv, (3 * width, hidden))],
+        };
+        parts.push((names.attention_out, (hidden, width)));
+        if self.activation == Activation::Silu {
+            parts.push((names.gate, (self.intermediate, hidden)));
+        }
+        parts.push((names.up, (self.intermediate, hidden)));
+        parts.push((names.down, (hidden, self.intermediate)));
+        let blocks = (0..self.layers).flat_map(|layer| {
+            let name = move |part: &str| format!("{}.{layer}.{part}", names.layers);
+            parts.iter().map(move |(part, shape)| (name(part), *shape))
+        });
+        blocks.chain([(names.head.to_owned(), (self.vocab, hidden))]).collect()
+    }
+
+    /// The name, without `.weight`, of the linear layer that makes the logits.
+    pub fn head(&self) -> &'static str {
+        Names::of(self.family).head
     }
 }

@@ -34,12 +34,34 @@ fn with_width(shape: &Shape, width: usize) -> Shape {
     Shape::from(dims)
 }
 
-/// A projection `x Wᵀ + b`.
+/// A projection `x Wᵀ + b`, with what an adapter adds.
 pub(crate) struct Linear {
     /// [n, k]
     pub(crate) weight: Arc<Matrix>,
     /// [n]
     pub(crate) bias: Option<Vec<f32>>,
+    pub(crate) adapter: Option<LowRank>,
+}
+
+/// `scaling * (x Aᵀ) Bᵀ`.
+pub(crate) struct LowRank {
+    /// [r, k]; parts of one projection share it.
+    pub(crate) a: Arc<Matrix>,
+    /// [n, r]
+    pub(crate) b: Matrix,
+    pub(crate) scaling: f32,
+}
+
+impl LowRank {
+    /// Adds it to `out`: [rows, n].
+    fn add(&self, x: &[f32], out: &mut [f32]) {
+        let mut inner = vec![0.0; x.len() / self.a.k() * self.a.n()];
+        self.a.matmul(x, &mut inner);
+        inner.iter_mut().for_each(|number| *number *= self.scaling);
+        let mut added = vec![0.0; out.len()];
+        self.b.matmul(&inner, &mut added);
+        rows::add_in_place(out, &added);
+    }
 }
 
 impl Linear {
@@ -67,6 +89,9 @@ impl Linear {
             for row in out.chunks_exact_mut(n) {
                 rows::add_in_place(row, bias);
             }
+        }
+        if let Some(adapter) = &self.adapter {
+            adapter.add(x, out);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ mod score;
 mod session;
 mod text;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use instil::chat_template::{ChatTemplate, Conversation, Moment, SpecialTokens, TODAY};
@@ -22,6 +22,7 @@ use self::blocks::Blocks;
 pub use self::schedule::{Event, Finish};
 pub use self::score::Tokens;
 pub use self::session::{Stream, Streamed, TokenRequest};
+use crate::adapter::Adapter;
 use crate::decoder::{BLOCK, Cache, Config, Decoder};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Checkpoint, Options, human};
@@ -32,11 +33,14 @@ const NUMERICS: &str = "instil-model 1";
 /// Tokens of cache that each sequence under way has on average, where memory allows.
 const TOKENS_PER_SEQUENCE: usize = 1024;
 
-/// How an engine runs. None of it changes what comes out, but for [`Options::quantize`].
+/// How an engine runs. None of it changes what comes out, but for [`Options::quantize`] and the
+/// adapter.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How the weights are held.
     pub weights: Options,
+    /// An adapter's folder, in the layout of Python's `peft`; what it adds is added unmerged.
+    pub adapter: Option<PathBuf>,
     /// Threads; 0 means one a processor.
     pub threads: usize,
     /// The most sequences under way at once.
@@ -53,6 +57,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             weights: Options { available: crate::weights::available_memory(), ..Options::default() },
+            adapter: None,
             threads: 0,
             sequences: 64,
             rows: 256,
@@ -114,13 +119,16 @@ impl Engine {
         let checkpoint = Checkpoint::open_with(path, &settings.weights)?;
         let tokenizer = checkpoint.tokenizer()?;
         let template = chat_template(path, &checkpoint, &tokenizer)?;
-        let blocks = cache_blocks(checkpoint.config(), checkpoint.bytes_needed(), settings)?;
+        let adapter = settings.adapter.as_deref().map(Adapter::read).transpose()?;
+        let needed = checkpoint.bytes_needed() + adapter.as_ref().map_or(0, Adapter::bytes);
+        let blocks = cache_blocks(checkpoint.config(), needed, settings)?;
         let pool = ThreadPoolBuilder::new()
             .num_threads(settings.threads)
             .build()
             .map_err(|e| Error::model("failed to start the engine's threads").because(e))?;
         let fingerprint = pool.install(|| checkpoint.fingerprint())?;
-        let decoder = pool.install(|| Decoder::load(&checkpoint))?;
+        let adapted = adapter.as_ref().map(Adapter::fingerprint).transpose()?;
+        let decoder = pool.install(|| Decoder::load_with(&checkpoint, adapter))?;
         let config = decoder.config();
         if tokenizer.vocab_size() > config.vocab {
             return Err(Error::input(format!(
@@ -141,7 +149,11 @@ impl Engine {
             cache: Cache::new(config, blocks),
             blocks: Blocks::new(blocks, settings.share_prefixes),
         };
-        let identity = format!("{NUMERICS}; weights {fingerprint}; tokenizer {}", tokenizer.hash());
+        let mut identity = format!("{NUMERICS}; weights {fingerprint}; tokenizer {}", tokenizer.hash());
+        if let Some(adapted) = adapted {
+            identity.push_str("; adapter ");
+            identity.push_str(&adapted);
+        }
         Ok(Self {
             inner: Arc::new(Inner {
                 identity: identity.into(),

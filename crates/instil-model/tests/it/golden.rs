@@ -79,7 +79,10 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn load(model: &str) -> Self {
         let checkpoint = Checkpoint::open(&folder(model), Quantize::None).unwrap();
-        let decoder = Decoder::load(&checkpoint).unwrap();
+        Self::of(Decoder::load(&checkpoint).unwrap())
+    }
+
+    pub(crate) fn of(decoder: Decoder) -> Self {
         let cache = Cache::new(decoder.config(), 256);
         Self { decoder, cache, next: 0 }
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod adapter;
 mod decoder;
 mod engine;
 mod golden;
