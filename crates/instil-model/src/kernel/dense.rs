@@ -99,15 +99,23 @@ pub(super) fn matmul(isa: Isa, dtype: Dtype, w: &[u8], x: &[f32], out: &mut [f32
         Dtype::F32 => matmul_of::<F32>(isa, w, x, out, shape),
         Dtype::F16 => matmul_of::<F16>(isa, w, x, out, shape),
         Dtype::Bf16 => matmul_of::<Bf16>(isa, w, x, out, shape),
-        Dtype::Q8_0 | Dtype::Q4K | Dtype::Q6K => unreachable!("quantised weights are tiles"),
+        Dtype::Q8_0 | Dtype::Q4K | Dtype::Q6K | Dtype::Nf4 => unreachable!("quantised weights aren't dense"),
     }
 }
 
 fn matmul_of<E: Element>(isa: Isa, w: &[u8], x: &[f32], out: &mut [f32], [m, n, k]: [usize; 3]) {
     assert!(w.len() == n * k * E::SIZE && x.len() == m * k && out.len() == m * n);
     let out = Out(out.as_mut_ptr());
+    in_groups(x, m, k, |rows, x| {
+        let out = Out(out.at(rows.start * n));
+        over_columns::<E>(isa, w, x, out, [rows.len(), n, k]);
+    });
+}
+
+/// Calls `f` on rows, group after group, with where they lie and at which stride.
+pub(super) fn in_groups(x: &[f32], m: usize, k: usize, f: impl Fn(Range<usize>, (&[f32], usize))) {
     if m < COPY_FROM {
-        return over_columns::<E>(isa, w, (x, k), out, [m, n, k]);
+        return f(0..m, (x, k));
     }
     let lines = k.div_ceil(16) | 1;
     // So many rows at a time bound the copy.
@@ -122,10 +130,36 @@ fn matmul_of<E: Element>(isa: Isa, w: &[u8], x: &[f32], out: &mut [f32], [m, n, 
         for (row, copy) in x[rows.start * k..rows.end * k].chunks_exact(k).zip(copy.chunks_exact_mut(lines)) {
             copy.as_flattened_mut()[..k].copy_from_slice(row);
         }
-        let out = Out(out.at(rows.start * n));
-        over_columns::<E>(isa, w, (copy.as_flattened(), lines * 16), out, [rows.len(), n, k]);
+        f(rows, (copy.as_flattened(), lines * 16));
     }
     COPY.set(copy);
+}
+
+/// The products of rows at a stride of `x.1` values with some columns in f32, on this thread: `out` is the first row's first
+/// of them, in rows of `n`.
+///
+/// # Safety
+/// `m` rows of as many values as `w` has columns are the caller's alone to write, and `isa` is this processor's.
+pub(super) unsafe fn some_columns(isa: Isa, w: &[f32], x: (&[f32], usize), out: Out, [m, n, k]: [usize; 3]) {
+    let columns = w.len() / k;
+    // SAFETY: any f32 is four bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<u8>(), size_of_val(w)) };
+    let slabs = m.div_ceil(SLAB);
+    for slab in 0..slabs {
+        let rows = part(m, slabs, slab);
+        assert!(x.0.len() >= (rows.end - 1) * x.1 + k && columns <= n);
+        let task = Task::<F32> {
+            x: &x.0[rows.start * x.1..],
+            stride: x.1,
+            w: bytes,
+            out: Out(out.at(rows.start * n)),
+            shape: [rows.len(), n, k],
+            columns: 0..columns,
+            of: PhantomData,
+        };
+        // SAFETY: rows and columns were checked; the outputs are the caller's.
+        unsafe { isa.run(task) };
+    }
 }
 
 thread_local! {
@@ -369,6 +403,6 @@ pub(super) fn row(dtype: Dtype, w: &[u8], i: usize, out: &mut [f32]) {
                 *v = half::bf16::from_le_bytes(*b).to_f32();
             }
         }
-        Dtype::Q8_0 | Dtype::Q4K | Dtype::Q6K => unreachable!("quantised weights are tiles"),
+        Dtype::Q8_0 | Dtype::Q4K | Dtype::Q6K | Dtype::Nf4 => unreachable!("quantised weights aren't dense"),
     }
 }

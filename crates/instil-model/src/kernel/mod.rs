@@ -9,6 +9,8 @@
 //!   activations are quantised once a call, 32 values to i8 with one scale: `scale = max|x| / 127`, `x / scale` rounded half to
 //!   even. Products are exact in i32 and then scaled and added in f32, block after block of 32 (16 for Q6_K).
 //!
+//! * Weights of 4 bits by a code book ([`Dtype::Nf4`]) are widened, some columns at a time, and multiplied as dense ones.
+//!
 //! Work is split over columns and rows, never over `k`, on rayon's current pool. [`rows`] has what stands between products.
 #![allow(unsafe_code)]
 
@@ -19,11 +21,13 @@ use std::sync::Arc;
 use instil::error::{Error, Result};
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
+pub use self::nf4::{FourBit, Scales};
 use self::simd::Isa;
 
 pub mod attend;
 pub mod rows;
 mod dense;
+mod nf4;
 mod quant;
 mod simd;
 #[cfg(test)]
@@ -44,14 +48,18 @@ pub enum Dtype {
     Q4K,
     /// ggml's Q6_K: 256 values of 6 bits, with a scale of 8 bits for each 16.
     Q6K,
+    /// bitsandbytes' 4 bits by a code book (NF4, or FP4 where a checkpoint has it), with a scale for each 64 values.
+    Nf4,
 }
 
 impl Dtype {
-    /// How many values of a row share a block (1 where there are no blocks); `k` must be a multiple of it.
+    /// How many values of a row share a block (1 where there are no blocks); `k` must be a multiple of it, but for
+    /// [`Dtype::Nf4`], whose blocks run over the ends of rows.
     pub fn block(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
             Self::Q8_0 => 32,
+            Self::Nf4 => 64,
             Self::Q4K | Self::Q6K => 256,
         }
     }
@@ -64,6 +72,8 @@ impl Dtype {
             Self::Q8_0 => 34,
             Self::Q4K => 144,
             Self::Q6K => 210,
+            // The scale is beside, a byte of a second code book.
+            Self::Nf4 => 33,
         }
     }
 }
@@ -77,6 +87,7 @@ impl fmt::Display for Dtype {
             Self::Q8_0 => "q8_0",
             Self::Q4K => "q4_k",
             Self::Q6K => "q6_k",
+            Self::Nf4 => "nf4",
         })
     }
 }
@@ -116,6 +127,7 @@ pub struct Matrix {
 enum Weights {
     Dense(Dtype, Bytes),
     Quant(quant::Tiles),
+    FourBit(FourBit),
 }
 
 impl Matrix {
@@ -138,13 +150,26 @@ impl Matrix {
     /// # Errors
     /// If `dtype` is a dense one, `k` is no multiple of its block, or there are not `n * k` values.
     pub fn blocks(dtype: Dtype, n: usize, k: usize, blocks: &[u8]) -> Result<Self> {
-        if dtype.block() == 1 {
+        if dtype.block() == 1 || dtype == Dtype::Nf4 {
             return Err(Error::input(format!("a matrix of {dtype} in blocks"))
-                .because("this type is not stored in blocks")
-                .with_hint("use Matrix::dense"));
+                .because("this type is not stored in blocks of ggml")
+                .with_hint("use Matrix::dense or Matrix::four_bit"));
         }
         check_length(dtype, n, k, blocks.len())?;
         Ok(Self { n, k, weights: Weights::Quant(quant::Tiles::pack(dtype, n, k, blocks)) })
+    }
+
+    /// Weights of 4 bits by a code book, `n * k` of them.
+    ///
+    /// # Errors
+    /// If there are more or fewer.
+    pub fn four_bit(n: usize, k: usize, weights: FourBit) -> Result<Self> {
+        if n.checked_mul(k).map(|count| count.div_ceil(2)) != Some(weights.packed().len()) {
+            return Err(Error::input(format!("a matrix of nf4 and shape [{n}, {k}]"))
+                .because(format!("it has {} bytes of 4-bit values", weights.packed().len()))
+                .with_hint("the file is cut short, or its shapes are not its tensors'; get it again"));
+        }
+        Ok(Self { n, k, weights: Weights::FourBit(weights) })
     }
 
     /// The number of outputs.
@@ -162,6 +187,7 @@ impl Matrix {
         match &self.weights {
             Weights::Dense(dtype, _) => *dtype,
             Weights::Quant(tiles) => tiles.dtype(),
+            Weights::FourBit(_) => Dtype::Nf4,
         }
     }
 
@@ -170,6 +196,7 @@ impl Matrix {
         match &self.weights {
             Weights::Dense(_, bytes) => bytes.as_slice().len(),
             Weights::Quant(tiles) => tiles.bytes(),
+            Weights::FourBit(weights) => weights.bytes(),
         }
     }
 
@@ -200,6 +227,7 @@ impl Matrix {
         match &self.weights {
             Weights::Dense(dtype, bytes) => dense::matmul(isa, *dtype, bytes.as_slice(), x, out, [m, n, k]),
             Weights::Quant(tiles) => tiles.matmul(isa, x, out, m),
+            Weights::FourBit(weights) => weights.matmul(isa, x, out, [m, n, k]),
         }
     }
 
@@ -218,6 +246,21 @@ impl Matrix {
         match &self.weights {
             Weights::Dense(dtype, bytes) => dense::row(*dtype, bytes.as_slice(), i, out),
             Weights::Quant(tiles) => tiles.row(i, out),
+            Weights::FourBit(weights) => weights.widen(i * self.k, out),
+        }
+    }
+
+    /// Rows of the weights in f32, row after row: what `dx = dy · W` multiplies, some rows at a time.
+    ///
+    /// # Panics
+    /// If there are no such rows, or `out` is not as many of `k` long.
+    pub fn dequantize_rows(&self, rows: Range<usize>, out: &mut [f32]) {
+        assert!(rows.end <= self.n && out.len() == rows.len() * self.k);
+        if let Weights::FourBit(weights) = &self.weights {
+            return weights.widen(rows.start * self.k, out);
+        }
+        for (row, out) in rows.zip(out.chunks_exact_mut(self.k.max(1))) {
+            self.row(row, out);
         }
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rayon::ThreadPool;
 
 use super::simd::Isa;
-use super::{Bytes, Dtype, Matrix};
+use super::{Bytes, Dtype, FourBit, Matrix, Scales};
 
 const DENSE: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
 const QUANTISED: [Dtype; 3] = [Dtype::Q8_0, Dtype::Q4K, Dtype::Q6K];
@@ -300,4 +300,58 @@ proptest! {
             prop_assert_eq!(bits(&alone), bits(&all[i * n..(i + 1) * n]), "{} {:?}", dtype, isa);
         }
     }
+}
+
+/// Random weights of 4 bits whose blocks run over the ends of rows where `k` says so.
+fn four_bit(n: usize, k: usize, nested: bool, seed: u64) -> Matrix {
+    let count = n * k;
+    let code: [f32; 16] = random(seed, 16).try_into().unwrap();
+    let byte = |v: &f32| (v.to_bits() >> 7) as u8;
+    let packed: Vec<u8> = random(seed + 1, count.div_ceil(2)).iter().map(byte).collect();
+    let blocks = count.div_ceil(64);
+    let scales = if nested {
+        Scales::Nested {
+            quants: random(seed + 2, blocks).iter().map(byte).collect::<Vec<u8>>().into(),
+            code: Box::new(random(seed + 3, 256).try_into().unwrap()),
+            scales: random(seed + 4, blocks.div_ceil(256)),
+            block: 256,
+            offset: 0.5,
+        }
+    } else {
+        Scales::Plain(random(seed + 2, blocks))
+    };
+    Matrix::four_bit(n, k, FourBit::new(&code, count, packed.into(), 64, scales).unwrap()).unwrap()
+}
+
+#[test]
+fn four_bits_give_the_bits_of_the_widened_matrix_on_every_way() {
+    for (n, k, m) in [(7, 64, 1), (70, 100, 3), (33, 33, 9), (130, 1088, 20), (3, 4096, 2), (257, 128, 400)] {
+        let matrix = four_bit(n, k, k % 64 == 0, (n * k) as u64);
+        let mut stored = vec![0.0; n * k];
+        matrix.dequantize_rows(0..n, &mut stored);
+        let (wide, _) = dense(Dtype::F32, n, k, &stored);
+        let x = random(9, m * k);
+        let expected = product(&wide, Isa::detect(), &x);
+        for isa in Isa::available() {
+            for threads in [1, 3] {
+                let found = pool(threads).install(|| product(&matrix, isa, &x));
+                assert!(found == expected, "[{n}, {k}] for {m} rows, {isa:?}, {threads} threads");
+            }
+        }
+        let alone: Vec<f32> = x.chunks(k).flat_map(|x| product(&matrix, Isa::detect(), x)).collect();
+        assert!(alone == expected, "[{n}, {k}]: rows alone");
+        let mut row = vec![0.0; k];
+        matrix.row(n - 1, &mut row);
+        assert_eq!(row, stored[(n - 1) * k..]);
+    }
+}
+
+#[test]
+fn four_bits_of_another_length_are_refused() {
+    let weights = |bytes: usize, scales: usize| {
+        FourBit::new(&[0.0; 16], 128, vec![0; bytes].into(), 64, Scales::Plain(vec![1.0; scales]))
+    };
+    assert!(weights(63, 2).is_err() && weights(64, 1).is_err());
+    assert!(Matrix::four_bit(3, 64, weights(64, 2).unwrap()).is_err());
+    assert_eq!(Matrix::four_bit(2, 64, weights(64, 2).unwrap()).unwrap().dtype(), Dtype::Nf4);
 }

@@ -189,7 +189,9 @@ fn write(checkpoint: &Checkpoint, path: &Path, trouble: &dyn Fn(std::io::Error) 
         for size in part.shape.iter().rev() {
             header.extend((*size as u64).to_le_bytes());
         }
-        header.extend(number_of(part.dtype).to_le_bytes());
+        let number = number_of(part.dtype)
+            .ok_or_else(|| Error::output(format!("GGUF has no type for {}", part.dtype)))?;
+        header.extend(number.to_le_bytes());
         header.extend((offset as u64).to_le_bytes());
         offset += part.bytes().next_multiple_of(ALIGNMENT);
     }
@@ -241,14 +243,15 @@ fn parts(checkpoint: &Checkpoint) -> Vec<Part> {
     matrices.chain(vectors).collect()
 }
 
-/// The number of a type in ggml's list.
-fn number_of(dtype: Dtype) -> u32 {
-    match dtype {
+/// The number of a type in ggml's list; none of what that list doesn't have.
+fn number_of(dtype: Dtype) -> Option<u32> {
+    Some(match dtype {
         Dtype::F32 => 0,
         Dtype::F16 => 1,
         Dtype::Q8_0 => 8,
         Dtype::Q4K => 12,
         Dtype::Q6K => 14,
         Dtype::Bf16 => 30,
-    }
+        Dtype::Nf4 => return None,
+    })
 }

@@ -7,12 +7,12 @@ use instil::Error;
 use rayon::prelude::*;
 
 use super::Found;
-use super::plan;
 use super::tensor::{Order, Rows, Stored};
-use crate::kernel::{Bytes, Dtype, Matrix};
+use super::{nf4, plan};
+use crate::kernel::{Bytes, Dtype, FourBit, Matrix, Scales};
 
 /// Rows that one thread widens and quantises at a time: 4 MiB of f32 at a width of 4096.
-const BAND: usize = 256;
+pub(super) const BAND: usize = 256;
 
 /// Why a matrix wasn't made.
 #[derive(Debug)]
@@ -58,11 +58,13 @@ pub(super) fn matrix(found: &Found<'_>, n: usize, k: usize, dtype: Dtype) -> Res
                 }
             }
         }
+        Rows::FourBit(weights, _) if dtype == Dtype::Nf4 => four_bit(weights, &found.order, n, k)?,
+        rows if dtype == Dtype::Nf4 => nf4::matrix(rows, &found.order, n, k)?,
         rows => {
             let bytes = encode(rows, &found.order, n, k, dtype)?;
             match dtype {
                 Dtype::F32 | Dtype::F16 | Dtype::Bf16 => Matrix::dense(dtype, n, k, bytes.into())?,
-                Dtype::Q8_0 | Dtype::Q4K | Dtype::Q6K => Matrix::blocks(dtype, n, k, &bytes)?,
+                _ => Matrix::blocks(dtype, n, k, &bytes)?,
             }
         }
     };
@@ -70,6 +72,25 @@ pub(super) fn matrix(found: &Found<'_>, n: usize, k: usize, dtype: Dtype) -> Res
         found.file.give_back(range.clone());
     }
     Ok(matrix)
+}
+
+/// Rows of a matrix of 4 bits, as it is where all are wanted in their order.
+fn four_bit(weights: &FourBit, order: &Order, n: usize, k: usize) -> Result<Matrix, Trouble> {
+    let Order::Picked(rows) = order else { return Ok(Matrix::four_bit(n, k, weights.clone())?) };
+    let block = weights.block();
+    if !k.is_multiple_of(block) || !k.is_multiple_of(2) {
+        // Blocks run over the ends of rows, so rows can't be taken as they are.
+        let bytes = encode(&Rows::FourBit(weights.clone(), k), order, n, k, Dtype::F32)?;
+        return Ok(Matrix::dense(Dtype::F32, n, k, bytes.into())?);
+    }
+    let mut packed = Vec::with_capacity(n * k / 2);
+    let mut scales = Vec::with_capacity(n * k / block);
+    for row in rows {
+        packed.extend_from_slice(&weights.packed()[row * k / 2..(row + 1) * k / 2]);
+        scales.extend(weights.scales().range(row * k / block..(row + 1) * k / block));
+    }
+    let picked = FourBit::new(&weights.code(), n * k, packed.into(), block, Scales::Plain(scales))?;
+    Ok(Matrix::four_bit(n, k, picked)?)
 }
 
 fn same(stored: &Stored, dtype: Dtype) -> bool {
@@ -125,9 +146,12 @@ fn write(numbers: &[f32], k: usize, dtype: Dtype, out: &mut [u8]) -> Result<(), 
                 *out = bf16::from_f32(*number).to_le_bytes();
             }
         }
-        Dtype::Q8_0 | Dtype::Q4K | Dtype::Q6K => {
+        Dtype::Q8_0 | Dtype::Q4K | Dtype::Q6K | Dtype::Nf4 => {
+            let Some(kind) = plan::ggml(dtype) else {
+                return Err(Error::input(format!("{dtype} isn't written by itself")).into());
+            };
             let blocks = Candle::from_slice(numbers, (numbers.len() / k, k), &Device::Cpu)
-                .and_then(|band| QTensor::quantize(&band, plan::ggml(dtype)))
+                .and_then(|band| QTensor::quantize(&band, kind))
                 .map_err(|error| Error::input("the quantiser failed").because(error.to_string()))?;
             let blocks = blocks
                 .data()
@@ -175,7 +199,7 @@ fn broken(stored: &Stored, row: &[u8]) -> Option<(usize, f32)> {
                 })
             })
         }
-        Stored::I32 | Stored::Other(_) => None,
+        Stored::I32 | Stored::FourBit | Stored::Other(_) => None,
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod gguf;
 pub(crate) mod map;
 mod memory;
 pub(crate) mod names;
+mod nf4;
 mod packed;
 mod plan;
 mod safetensors;
@@ -29,7 +30,7 @@ pub(crate) use memory::human;
 pub use plan::Quantize;
 
 use crate::decoder::Config;
-use crate::kernel::{Dtype, Matrix};
+use crate::kernel::{Bytes, Dtype, FourBit, Matrix, Scales};
 use crate::tokenizer::Tokenizer;
 use cache::Identity;
 use gguf::Gguf;
@@ -57,6 +58,8 @@ pub struct Checkpoint {
     files: Vec<Map>,
     tensors: BTreeMap<String, Tensor>,
     packing: Option<Packing>,
+    /// Layers in bitsandbytes' 4 bits, by the name of their weight.
+    four_bit: BTreeMap<String, nf4::State>,
     source: Source,
     precision: Precision,
     cache: Option<PathBuf>,
@@ -151,6 +154,7 @@ impl Checkpoint {
                 .filter_map(|(name, tensor)| Some((names::hugging_face_name(architecture, &name)?, tensor)))
                 .collect(),
             packing: None,
+            four_bit: BTreeMap::new(),
             source: Source::Gguf(Box::new(gguf), architecture),
             precision: Precision::Stored,
             cache: options.cache.clone(),
@@ -164,7 +168,11 @@ impl Checkpoint {
     /// The quantised copy of this checkpoint, made if there is none; without a cache, or where it fails, itself.
     fn cached(mut self, options: &Options) -> Self {
         let Some(folder) = &options.cache else { return self };
-        if self.precision == Precision::Stored {
+        // GGUF has no type for NF4, so that is made anew each time.
+        if self.precision == Precision::Stored
+            || self.precision == Precision::Nf4
+            || !self.four_bit.is_empty()
+        {
             return self;
         }
         let copy = cache::copy(&self, folder).and_then(|path| {
@@ -201,12 +209,14 @@ impl Checkpoint {
         };
         let packing = Packing::of_config(&json).map_err(within)?;
         let config = Config::from_hugging_face(&json).map_err(within)?;
+        let four_bit = four_bit(&contents)?;
         let mut checkpoint = Self {
             path: folder.to_path_buf(),
             config,
             files: contents.files,
             tensors: contents.tensors,
             packing,
+            four_bit,
             source: Source::Folder,
             precision: Precision::Stored,
             cache: options.cache.clone(),
@@ -219,11 +229,13 @@ impl Checkpoint {
 
     /// Decides how weights are held, and counts what that costs.
     fn settle(&mut self, options: &Options) {
-        let quantised = self.tensors.values().any(|tensor| matches!(tensor.stored, Stored::Blocks(_)));
+        let blocks = self.tensors.values().any(|tensor| matches!(tensor.stored, Stored::Blocks(_)));
+        let quantised = blocks || !self.four_bit.is_empty();
         self.precision = match options.quantize {
             Quantize::None => Precision::Stored,
             Quantize::Q8_0 => Precision::Q8_0,
             Quantize::Q4K => Precision::Q4K,
+            Quantize::Nf4 => Precision::Nf4,
             Quantize::Auto if quantised => Precision::Stored,
             Quantize::Auto => self.largest_that_fits(options.available),
         };
@@ -276,11 +288,22 @@ impl Checkpoint {
                 (Stored::I32 | Stored::Other(_), _) => None,
                 // The scales of packed layers lie beside what they belong to.
                 _ if self.packing.is_some() && name.ends_with(".scales") => None,
+                _ if self.is_beside_four_bit(name) => None,
                 (stored, &[n, k]) if n > 0 && k > 0 => Some((name.clone(), stored.clone(), false, n, k)),
                 _ => None,
             });
         let packed = self.packed_layers().map(|(name, n, k)| (name, Stored::I32, true, n, k));
-        plain.chain(packed).collect()
+        let four_bit = self
+            .four_bit
+            .iter()
+            .map(|(name, state)| (name.clone(), Stored::FourBit, false, state.n, state.k));
+        plain.chain(packed).chain(four_bit).collect()
+    }
+
+    /// Whether a tensor is a code or the scales of a layer of 4 bits.
+    fn is_beside_four_bit(&self, name: &str) -> bool {
+        let layer = name.split_inclusive(".weight").next().unwrap_or(name);
+        layer.len() < name.len() && self.four_bit.contains_key(layer)
     }
 
     /// In which type a matrix is held.
@@ -294,8 +317,9 @@ impl Checkpoint {
         let matrices = self.matrices().into_iter().map(|(name, stored, packed, n, k)| {
             n.saturating_mul(plan::row_bytes(self.target(precision, &name, &stored, packed, k), k))
         });
-        let vectors = self.tensors.values().map(|tensor| match (&tensor.stored, &tensor.shape[..]) {
+        let vectors = self.tensors.iter().map(|(name, tensor)| match (&tensor.stored, &tensor.shape[..]) {
             (Stored::I32 | Stored::Other(_), _) => 0,
+            _ if self.is_beside_four_bit(name) => 0,
             (_, &[len]) => len.saturating_mul(size_of::<f32>()),
             _ => 0,
         });
@@ -311,7 +335,7 @@ impl Checkpoint {
             let wanted = self.target(self.precision, &name, &stored, packed, 256);
             let remark = match &stored {
                 _ if held != wanted => format!("held in {held}: their rows of {k} don't fill other blocks"),
-                Stored::Blocks(blocks) if held == Dtype::Q8_0 && plan::ggml(held) != *blocks => {
+                Stored::Blocks(blocks) if held == Dtype::Q8_0 && plan::ggml(held) != Some(*blocks) => {
                     format!(
                         "held in q8_0: they are stored as {}, which isn't multiplied as it is",
                         stored.name()
@@ -527,6 +551,9 @@ impl Checkpoint {
         if let Some(stem) = self.packed_stem(name) {
             return self.find_packed(name, stem, n, k);
         }
+        if let Some(state) = self.four_bit.get(name) {
+            return self.find_four_bit(name, state, n, k);
+        }
         let tensor = self.tensors.get(name).ok_or_else(|| self.missing(name))?;
         if tensor.shape != [n, k] {
             return Err(self.wrong_shape(name, &tensor.shape, &[n, k]));
@@ -617,10 +644,52 @@ impl Checkpoint {
         })
     }
 
+    fn find_four_bit(&self, name: &str, state: &nf4::State, n: usize, k: usize) -> Result<Found<'_>> {
+        if (state.n, state.k) != (n, k) {
+            return Err(self.wrong_shape(name, &[state.n, state.k], &[n, k]));
+        }
+        let part = |part: &str, wanted: &Stored| -> Result<&Tensor> {
+            let name = format!("{name}{part}");
+            let tensor = self.tensors.get(&name).ok_or_else(|| self.missing(&name))?;
+            if tensor.stored == *wanted { Ok(tensor) } else { Err(self.unread(&name, &tensor.stored)) }
+        };
+        let whole = |tensor: &Tensor| &self.files[tensor.file][tensor.range.clone()];
+        let mapped = |tensor: &Tensor| Bytes::Mapped(self.files[tensor.file].memory(), tensor.range.clone());
+        let bytes = Stored::Other("U8".into());
+        let weights = part("", &bytes)?;
+        let code = nf4::code(name, whole(part(".quant_map", &Stored::F32)?))?;
+        let scales = match state.nested {
+            None => Scales::Plain(nf4::floats(whole(part(".absmax", &Stored::F32)?))),
+            Some((block, offset)) => Scales::Nested {
+                quants: mapped(part(".absmax", &bytes)?),
+                code: Box::new(nf4::code(name, whole(part(".nested_quant_map", &Stored::F32)?))?),
+                scales: nf4::floats(whole(part(".nested_absmax", &Stored::F32)?)),
+                block,
+                offset,
+            },
+        };
+        let broken = match &scales {
+            Scales::Plain(scales) => scales.iter().any(|scale| !scale.is_finite()),
+            Scales::Nested { scales, offset, .. } => {
+                !offset.is_finite() || scales.iter().any(|scale| !scale.is_finite())
+            }
+        };
+        if broken {
+            return Err(nf4::trouble(name, "its scales aren't all numbers"));
+        }
+        let count = n.checked_mul(k).ok_or_else(|| nf4::trouble(name, "it is too large"))?;
+        let weights = FourBit::new(&code, count, mapped(weights), state.block, scales)
+            .map_err(|error| self.trouble(format_args!("tensor `{name}` can't be loaded")).because(error))?;
+        // Its pages stay: the matrix is the file's own memory.
+        let file = &self.files[self.tensors[name].file];
+        Ok(Found { file, ranges: Vec::new(), rows: Rows::FourBit(weights, k), order: Order::All })
+    }
+
     fn load(&self, name: &str, found: Found<'_>, n: usize, k: usize) -> Result<Matrix> {
         let (stored, packed) = match &found.rows {
             Rows::Plain { stored, .. } => (*stored, false),
             Rows::Packed(_) => (&Stored::I32, true),
+            Rows::FourBit(..) => (&Stored::FourBit, false),
         };
         let dtype = self.target(self.precision, name, stored, packed, k);
         convert::matrix(&found, n, k, dtype).map_err(|trouble| match trouble {
@@ -684,6 +753,22 @@ impl Checkpoint {
         Error::input(format!("{}: tensor `{name}` holds {number} at {index:?}", self.file_of(name).display()))
             .with_hint("the weights are broken: a training that diverged, or a damaged download")
     }
+}
+
+/// The layers in bitsandbytes' 4 bits.
+fn four_bit(contents: &safetensors::Contents) -> Result<BTreeMap<String, nf4::State>> {
+    let states = contents.tensors.iter().filter_map(|(name, tensor)| {
+        let layer = nf4::STATES.iter().find_map(|ending| name.strip_suffix(ending))?;
+        Some((layer, tensor))
+    });
+    states
+        .map(|(layer, tensor)| {
+            let bytes = &contents.files[tensor.file][tensor.range.clone()];
+            let state = nf4::State::read(bytes)
+                .ok_or_else(|| nf4::trouble(layer, "what says its shape and blocks isn't understood"))?;
+            Ok((layer.to_owned(), state))
+        })
+        .collect()
 }
 
 /// The one GGUF file of a folder; none where there is none.

@@ -53,9 +53,20 @@ impl Packing {
             Error::input(format!("config.json: the weights are quantised by {what}, which isn't read"))
                 .with_hint(
                     "take the original weights with --quantize q4_k or q8_0, or the model's GGUF; \
-                 of packed weights AWQ (GEMM) and GPTQ of 4 bits are read",
+                 of packed weights AWQ (GEMM), GPTQ and bitsandbytes of 4 bits are read",
                 )
         };
+        let on = |key: &str| json.get(key).and_then(Value::as_bool).unwrap_or(false);
+        let by_bitsandbytes = text("quant_method").as_deref() == Some("bitsandbytes");
+        if by_bitsandbytes
+            || (json.get("quant_method").is_none() && (on("load_in_4bit") || on("load_in_8bit")))
+        {
+            if on("load_in_8bit") || on("_load_in_8bit") {
+                return Err(refused("bitsandbytes with 8 bits".into()));
+            }
+            // Which layers are, and how, their tensors say.
+            return Ok(None);
+        }
         let method = text("quant_method").unwrap_or_else(|| "a method without a name".into());
         if method != "awq" && method != "gptq" {
             return Err(refused(method));

@@ -22,11 +22,18 @@ pub enum Quantize {
     Q8_0,
     /// Blocks of 256 numbers of 4 bits, and of 6 where llama.cpp's `Q4_K_M` has them: about 4.8 bits a weight.
     Q4K,
+    /// bitsandbytes' NF4 with double quantisation, as QLoRA holds a base: 4.1 bits a weight. Embedding and head stay as stored.
+    Nf4,
 }
 
 impl Quantize {
-    const ALL: [(&'static str, Self); 4] =
-        [("auto", Self::Auto), ("none", Self::None), ("q8_0", Self::Q8_0), ("q4_k", Self::Q4K)];
+    const ALL: [(&'static str, Self); 5] = [
+        ("auto", Self::Auto),
+        ("none", Self::None),
+        ("q8_0", Self::Q8_0),
+        ("q4_k", Self::Q4K),
+        ("nf4", Self::Nf4),
+    ];
 }
 
 impl fmt::Display for Quantize {
@@ -61,6 +68,8 @@ pub(crate) enum Precision {
     Q8_0,
     /// 4 bits, some 6.
     Q4K,
+    /// 4 bits by a code book, but for embedding and head.
+    Nf4,
 }
 
 impl Precision {
@@ -70,6 +79,7 @@ impl Precision {
             Self::Stored => "none",
             Self::Q8_0 => "q8_0",
             Self::Q4K => "q4_k",
+            Self::Nf4 => "nf4",
         }
     }
 }
@@ -124,10 +134,17 @@ pub(crate) fn target(stored: &Stored, packed: bool, precision: Precision, role: 
             Role::Head | Role::Sensitive => Dtype::Q6K,
             Role::Embedding | Role::Other => Dtype::Q4K,
         }),
+        Precision::Nf4 => match role {
+            Role::Head | Role::Embedding => None,
+            Role::Sensitive | Role::Other => Some(Dtype::Nf4),
+        },
     };
     if packed {
         // The reference computes with halves; 8 bits hold the 4-bit integers and a scale nearly as well.
         return fitting(wanted.unwrap_or(Dtype::F16), k, Dtype::F16);
+    }
+    if *stored == Stored::FourBit {
+        return Dtype::Nf4;
     }
     // What no kernel multiplies is turned into the nearest type that one does.
     let held = match stored {
@@ -145,6 +162,7 @@ pub(crate) fn target(stored: &Stored, packed: bool, precision: Precision, role: 
 fn fitting(dtype: Dtype, k: usize, dense: Dtype) -> Dtype {
     match dtype {
         Dtype::Q4K | Dtype::Q6K if !k.is_multiple_of(256) => fitting(Dtype::Q8_0, k, dense),
+        Dtype::Nf4 if !k.is_multiple_of(64) => fitting(Dtype::Q8_0, k, dense),
         Dtype::Q8_0 if !k.is_multiple_of(32) => dense,
         fits => fits,
     }
@@ -166,6 +184,7 @@ pub(crate) fn bits(dtype: Dtype) -> usize {
         Dtype::Q8_0 => 8 * 34,
         Dtype::Q4K => 144,
         Dtype::Q6K => 210,
+        Dtype::Nf4 => 4 * 33,
     }
 }
 
@@ -177,17 +196,19 @@ pub(crate) fn row_bytes(dtype: Dtype, k: usize) -> usize {
         Dtype::Q8_0 => k / 32 * 34,
         Dtype::Q4K => k / 256 * 144,
         Dtype::Q6K => k / 256 * 210,
+        Dtype::Nf4 => k.div_ceil(2) + k.div_ceil(64),
     }
 }
 
-/// The block type of ggml, where it is one.
-pub(crate) fn ggml(dtype: Dtype) -> GgmlDType {
-    match dtype {
+/// The block type of ggml; none of [`Dtype::Nf4`], which isn't its.
+pub(crate) fn ggml(dtype: Dtype) -> Option<GgmlDType> {
+    Some(match dtype {
         Dtype::F32 => GgmlDType::F32,
         Dtype::F16 => GgmlDType::F16,
         Dtype::Bf16 => GgmlDType::BF16,
         Dtype::Q8_0 => GgmlDType::Q8_0,
         Dtype::Q4K => GgmlDType::Q4K,
         Dtype::Q6K => GgmlDType::Q6K,
-    }
+        Dtype::Nf4 => return None,
+    })
 }

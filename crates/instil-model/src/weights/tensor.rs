@@ -8,6 +8,7 @@ use candle_core::quantized::GgmlDType;
 use half::{bf16, f16};
 
 use super::packed::Packed;
+use crate::kernel::FourBit;
 
 /// How the numbers of a tensor are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(crate) enum Stored {
     Blocks(GgmlDType),
     /// 32-bit integers, of which packed 4-bit checkpoints consist.
     I32,
+    /// bitsandbytes' 4 bits, whose scales are tensors beside.
+    FourBit,
     /// What this engine doesn't read, by the name it has in its format.
     Other(String),
 }
@@ -34,6 +37,7 @@ impl Stored {
             Self::F16 => "F16".into(),
             Self::Bf16 => "BF16".into(),
             Self::I32 => "I32".into(),
+            Self::FourBit => "4 bits".into(),
             Self::Blocks(dtype) => block_name(*dtype).into(),
             Self::Other(name) => name.clone(),
         }
@@ -50,7 +54,7 @@ impl Stored {
                 }
                 (k / dtype.block_size()).checked_mul(dtype.type_size())
             }
-            Self::Other(_) => None,
+            Self::FourBit | Self::Other(_) => None,
         }
     }
 }
@@ -125,6 +129,8 @@ pub(crate) enum Rows<'a> {
     },
     /// 4-bit integers with scales and zeros beside.
     Packed(Packed<'a>),
+    /// bitsandbytes' 4 bits, rows of so many numbers.
+    FourBit(FourBit, usize),
 }
 
 impl Rows<'_> {
@@ -139,6 +145,11 @@ impl Rows<'_> {
                 }
             }
             Self::Packed(packed) => packed.widen(order, band, out),
+            Self::FourBit(weights, k) => {
+                for (row, out) in band.zip(out.chunks_exact_mut(*k)) {
+                    weights.widen(order.at(row) * k, out);
+                }
+            }
         }
     }
 }
@@ -168,6 +179,6 @@ pub(crate) fn widen(stored: &Stored, bytes: &[u8], out: &mut [f32]) {
                 out.copy_from_slice(&numbers);
             }
         }
-        Stored::I32 | Stored::Other(_) => {}
+        Stored::I32 | Stored::FourBit | Stored::Other(_) => {}
     }
 }

@@ -534,8 +534,8 @@ fn packings_that_are_not_known_are_refused_by_name() {
     };
     for (config, what) in [
         (
-            json!({"quant_method": "bitsandbytes", "load_in_4bit": true}),
-            "quantised by bitsandbytes, which isn't read",
+            json!({"quant_method": "bitsandbytes", "load_in_8bit": true}),
+            "quantised by bitsandbytes with 8 bits, which isn't read",
         ),
         (
             json!({"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemv"}),
@@ -553,12 +553,12 @@ fn packings_that_are_not_known_are_refused_by_name() {
 
 #[test]
 fn ways_to_quantise_have_names() {
-    for name in ["auto", "none", "q8_0", "q4_k"] {
+    for name in ["auto", "none", "q8_0", "q4_k", "nf4"] {
         assert_eq!(name.parse::<Quantize>().unwrap().to_string(), name);
     }
     let error = "q4k".parse::<Quantize>().unwrap_err();
     assert_eq!(error.to_string(), "`q4k` is no way to quantise weights");
-    assert_eq!(error.hint(), Some("did you mean `q4_k`? There are auto, none, q8_0, q4_k"));
+    assert_eq!(error.hint(), Some("did you mean `q4_k`? There are auto, none, q8_0, q4_k, nf4"));
 }
 
 #[test]

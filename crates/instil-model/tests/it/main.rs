@@ -6,3 +6,4 @@ mod adapter;
 mod decoder;
 mod engine;
 mod golden;
+mod nf4;
