@@ -22,6 +22,11 @@ const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}
 const LLAMA_3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN_2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
+/// llama.cpp's names of patterns, with the patterns as `tokenizer.json` files have them.
+pub(crate) fn patterns() -> [(&'static str, &'static str); 3] {
+    [("gpt-2", GPT_2), ("llama-bpe", LLAMA_3), ("qwen2", QWEN_2)]
+}
+
 impl Tokenizer {
     /// Makes the tokenizer that a GGUF file's metadata describe.
     ///

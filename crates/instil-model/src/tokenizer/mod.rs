@@ -14,6 +14,7 @@ use serde_json::Value;
 
 pub use detokenizer::Detokenizer;
 use detokenizer::Pieces;
+pub(crate) use gguf::patterns;
 use sentencepiece::SentencePiece;
 
 /// A model's tokenizer, with what it begins and ends sequences with.

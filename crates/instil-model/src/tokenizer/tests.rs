@@ -251,6 +251,7 @@ fn unknown_kinds_of_gguf_tokenizers_are_refused_by_name() {
     let refused = |texts: &[(&str, Value)]| {
         let gguf = Gguf {
             place: "a.gguf".into(),
+            keys: Vec::new(),
             metadata: texts
                 .iter()
                 .map(|(key, value)| {

@@ -244,7 +244,7 @@ fn parts(checkpoint: &Checkpoint) -> Vec<Part> {
 }
 
 /// The number of a type in ggml's list; none of what that list doesn't have.
-fn number_of(dtype: Dtype) -> Option<u32> {
+pub(super) fn number_of(dtype: Dtype) -> Option<u32> {
     Some(match dtype {
         Dtype::F32 => 0,
         Dtype::F16 => 1,

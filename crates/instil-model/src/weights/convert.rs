@@ -129,7 +129,7 @@ pub(super) fn encode(
 }
 
 /// Writes rows of numbers in a type.
-fn write(numbers: &[f32], k: usize, dtype: Dtype, out: &mut [u8]) -> Result<(), Trouble> {
+pub(super) fn write(numbers: &[f32], k: usize, dtype: Dtype, out: &mut [u8]) -> Result<(), Trouble> {
     match dtype {
         Dtype::F32 => {
             for (out, number) in out.as_chunks_mut().0.iter_mut().zip(numbers) {

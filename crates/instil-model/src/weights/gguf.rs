@@ -37,6 +37,8 @@ pub(crate) struct Gguf {
     /// For messages.
     pub(crate) place: String,
     pub(crate) metadata: HashMap<String, Value>,
+    /// The keys in their order, with where key, type and value lie in the file.
+    pub(crate) keys: Vec<(String, Range<usize>)>,
     /// Their names are the file's own.
     pub(crate) tensors: BTreeMap<String, Tensor>,
 }
@@ -64,7 +66,7 @@ impl Gguf {
                 .because(format!("at byte {}: {trouble}", cursor.at))
                 .with_hint("the download may not have finished: fetch the model again")
         })?;
-        Ok(Self { place, metadata: header.0, tensors: header.1 })
+        Ok(Self { place, metadata: header.0, keys: header.1, tensors: header.2 })
     }
 
     /// The text of a key.
@@ -118,7 +120,7 @@ impl Gguf {
 }
 
 type Trouble<T> = std::result::Result<T, String>;
-type Header = (HashMap<String, Value>, BTreeMap<String, Tensor>);
+type Header = (HashMap<String, Value>, Vec<(String, Range<usize>)>, BTreeMap<String, Tensor>);
 
 struct Cursor<'a> {
     bytes: &'a [u8],
@@ -174,11 +176,13 @@ impl<'a> Cursor<'a> {
         // A tensor has a name, dimensions, a type and an offset; a key has a name, a type and a value.
         let tensors = self.count("tensors", 24)?;
         let keys = self.count("keys", 13)?;
-        let mut metadata = HashMap::new();
+        let (mut metadata, mut order) = (HashMap::new(), Vec::new());
         for _ in 0..keys {
+            let start = self.at;
             let key = self.text()?;
             let kind = self.u32()?;
             let value = self.value(kind, 0).map_err(|trouble| format!("key `{key}`: {trouble}"))?;
+            order.push((key.clone(), start..self.at));
             metadata.insert(key, value);
         }
         let mut found = Vec::new();
@@ -228,7 +232,7 @@ impl<'a> Cursor<'a> {
         {
             return Err(format!("tensors `{one}` and `{other}` overlap"));
         }
-        Ok((metadata, placed))
+        Ok((metadata, order, placed))
     }
 
     fn value(&mut self, kind: u32, depth: usize) -> Trouble<Value> {

@@ -15,6 +15,10 @@ mod packed;
 mod plan;
 mod safetensors;
 pub(crate) mod tensor;
+mod write;
+mod write_gguf;
+mod write_safetensors;
+mod write_tokenizer;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,6 +32,7 @@ use serde_json::Value;
 pub use memory::available as available_memory;
 pub(crate) use memory::human;
 pub use plan::Quantize;
+pub use write::{Layout, Merge, Merged, WriteAs};
 
 use crate::decoder::Config;
 use crate::kernel::{Bytes, Dtype, FourBit, Matrix, Scales};

@@ -221,7 +221,10 @@ mod tests {
                 let place = (scale - offset) / scales[0].max(f32::MIN_POSITIVE);
                 let away = |quant: u8| (place - code[usize::from(quant)]).abs();
                 let close = (away(*ours) - away(theirs)).abs() <= 2e-3 * (away(*ours) + away(theirs));
-                assert!(*ours == theirs || close || scales[0] == 0.0, "{case}: {ours} for {theirs} at {place}");
+                assert!(
+                    *ours == theirs || close || scales[0] == 0.0,
+                    "{case}: {ours} for {theirs} at {place}"
+                );
             }
             assert_eq!((&scales, block), (&floats(&golden("nested_absmax")), 256), "{case}");
             assert_eq!(scales.len(), 1, "{case}");

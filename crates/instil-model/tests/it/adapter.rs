@@ -14,7 +14,7 @@ use crate::golden::{Bench, folder};
 const LOGIT: f32 = 1e-4;
 
 /// The goldens and their bases.
-const ADAPTERS: [(&str, &str); 6] = [
+pub(crate) const ADAPTERS: [(&str, &str); 6] = [
     ("llama", "llama"),
     ("mistral", "mistral"),
     ("qwen2-tied-head", "qwen2"),
@@ -23,12 +23,12 @@ const ADAPTERS: [(&str, &str); 6] = [
     ("gpt-j", "gpt-j"),
 ];
 
-fn adapter(name: &str) -> PathBuf {
+pub(crate) fn adapter(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/adapter")).join(name)
 }
 
 /// The tokens, and the logits of the last positions.
-fn golden(name: &str) -> (Vec<u32>, Vec<f32>) {
+pub(crate) fn golden(name: &str) -> (Vec<u32>, Vec<f32>) {
     let bytes = std::fs::read(adapter(name).join("golden.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let words = |tensor: &str| tensors.tensor(tensor).unwrap().data().as_chunks::<4>().0.to_vec();
@@ -46,13 +46,13 @@ fn bench(base: &str, quantize: Quantize, with: Option<&str>) -> Bench {
 }
 
 /// The logits of the last positions, and what was wanted.
-fn last(bench: &mut Bench, name: &str) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn last(bench: &mut Bench, name: &str) -> (Vec<f32>, Vec<f32>) {
     let (ids, wanted) = golden(name);
     let logits = bench.logits(&ids).concat();
     (logits[logits.len() - wanted.len()..].to_vec(), wanted)
 }
 
-fn farthest(one: &[f32], other: &[f32]) -> f32 {
+pub(crate) fn farthest(one: &[f32], other: &[f32]) -> f32 {
     assert_eq!(one.len(), other.len());
     one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)
 }

@@ -6,4 +6,5 @@ mod adapter;
 mod decoder;
 mod engine;
 mod golden;
+mod merge;
 mod nf4;
