@@ -9,4 +9,5 @@ pub mod decoder;
 pub mod engine;
 pub mod kernel;
 pub mod tokenizer;
+pub mod train;
 pub mod weights;

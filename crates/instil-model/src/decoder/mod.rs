@@ -10,7 +10,7 @@ mod cache;
 mod config;
 mod config_gguf;
 mod load;
-mod names;
+pub(crate) mod names;
 mod ops;
 
 use std::ops::Range;

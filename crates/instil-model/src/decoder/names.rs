@@ -6,25 +6,25 @@ use super::config::Activation;
 use super::{Config, Family};
 
 /// Names of tensors, without `.weight` and `.bias`; those of a block come after its prefix.
-pub(super) struct Names {
-    pub(super) embed: &'static str,
-    pub(super) norm: &'static str,
-    pub(super) head: &'static str,
+pub(crate) struct Names {
+    pub(crate) embed: &'static str,
+    pub(crate) norm: &'static str,
+    pub(crate) head: &'static str,
     /// What stands before a block's number.
-    pub(super) layers: &'static str,
-    pub(super) norm1: &'static str,
-    pub(super) norm2: &'static str,
-    pub(super) attention: Attention,
-    pub(super) attention_out: &'static str,
-    pub(super) q_norm: &'static str,
-    pub(super) k_norm: &'static str,
-    pub(super) gate: &'static str,
-    pub(super) up: &'static str,
-    pub(super) down: &'static str,
+    pub(crate) layers: &'static str,
+    pub(crate) norm1: &'static str,
+    pub(crate) norm2: &'static str,
+    pub(crate) attention: Attention,
+    pub(crate) attention_out: &'static str,
+    pub(crate) q_norm: &'static str,
+    pub(crate) k_norm: &'static str,
+    pub(crate) gate: &'static str,
+    pub(crate) up: &'static str,
+    pub(crate) down: &'static str,
 }
 
 /// How queries, keys and values are stored.
-pub(super) enum Attention {
+pub(crate) enum Attention {
     /// A tensor each.
     Apart { q: &'static str, k: &'static str, v: &'static str },
     /// One tensor; each head's query rows, then its key rows, then its value rows (GPT-NeoX).
@@ -32,7 +32,7 @@ pub(super) enum Attention {
 }
 
 impl Names {
-    pub(super) fn of(family: Family) -> Self {
+    pub(crate) fn of(family: Family) -> Self {
         match family {
             Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 => Self {
                 embed: "model.embed_tokens",

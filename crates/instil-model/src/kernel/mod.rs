@@ -27,6 +27,8 @@ use self::simd::Isa;
 pub mod attend;
 pub mod rows;
 mod dense;
+pub(crate) mod gemm;
+pub(crate) mod grad;
 mod nf4;
 mod quant;
 mod simd;
@@ -261,6 +263,23 @@ impl Matrix {
         }
         for (row, out) in rows.zip(out.chunks_exact_mut(self.k.max(1))) {
             self.row(row, out);
+        }
+    }
+
+    /// The columns `range` of row `i`, in f32.
+    fn part(&self, i: usize, range: Range<usize>, out: &mut [f32]) {
+        match &self.weights {
+            Weights::Dense(dtype, bytes) => {
+                let size = dtype.block_bytes();
+                let bytes =
+                    &bytes.as_slice()[(i * self.k + range.start) * size..(i * self.k + range.end) * size];
+                dense::row(*dtype, bytes, 0, out);
+            }
+            _ => {
+                let mut row = vec![0.0; self.k];
+                self.row(i, &mut row);
+                out.copy_from_slice(&row[range]);
+            }
         }
     }
 }

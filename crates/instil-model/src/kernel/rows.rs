@@ -6,7 +6,7 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use super::simd::{Isa, Simd, Work};
 
 /// Values from which a second thread is worth waking.
-const SPLIT_FROM: usize = 1 << 16;
+pub(super) const SPLIT_FROM: usize = 1 << 16;
 
 /// Adds up sixteen lanes: `l` and `l + 8` first, then `l + 4`, `l + 2`, `l + 1`.
 #[inline(always)]
@@ -21,7 +21,7 @@ pub(super) fn sum_lanes(mut v: [f32; 16]) -> f32 {
 
 /// `f` of every value, added up over sixteen lanes.
 #[inline(always)]
-fn sum(x: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+pub(super) fn sum(x: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut acc = [0.0; 16];
     let (whole, tail) = x.as_chunks::<16>();
     for x in whole {
@@ -50,7 +50,7 @@ fn max(x: &[f32]) -> f32 {
 
 /// `eˣ`, within 2 units in the last place; 0 and infinity beyond the range of f32, NaN for NaN.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     // Adding 1.5 * 2^23 rounds to a whole number and leaves it in the low bits.
     const MAGIC: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with zeros at its end.
@@ -75,7 +75,7 @@ fn exp(x: f32) -> f32 {
 
 /// The error function, within 2 units in the last place.
 #[inline(always)]
-fn erf(x: f32) -> f32 {
+pub(super) fn erf(x: f32) -> f32 {
     // Minimax fits: of (erf(x) - x) / x in x² up to 0.86, and of -ln(1 - erf(x)) / x in x up to 4, from where erf is 1.
     const NEAR: [f32; 6] =
         [-6.203_253e-4, 5.032_181e-3, -2.679_146_3e-2, 1.128_245_5e-1, -3.761_255e-1, 1.283_791_5e-1];
@@ -125,7 +125,13 @@ impl<F: Fn(f32, f32, f32) -> f32> Work for Map<'_, F> {
 }
 
 /// `out = f(x, y, out)` for every place, on the pool's threads if there are many.
-fn map(isa: Isa, x: &[f32], y: &[f32], out: &mut [f32], f: impl Fn(f32, f32, f32) -> f32 + Sync + Copy) {
+pub(super) fn map(
+    isa: Isa,
+    x: &[f32],
+    y: &[f32],
+    out: &mut [f32],
+    f: impl Fn(f32, f32, f32) -> f32 + Sync + Copy,
+) {
     assert!(
         x.len() == out.len() && y.len() == out.len(),
         "{} and {} values to {}",

@@ -12,7 +12,7 @@ const DENSE: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
 const QUANTISED: [Dtype; 3] = [Dtype::Q8_0, Dtype::Q4K, Dtype::Q6K];
 
 /// `len` values from -2 to 2 (splitmix64), of different sizes so that scales differ.
-fn random(seed: u64, len: usize) -> Vec<f32> {
+pub(super) fn random(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed;
     let mut next = || {
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);

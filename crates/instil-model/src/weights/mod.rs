@@ -39,7 +39,7 @@ use crate::kernel::{Bytes, Dtype, FourBit, Matrix, Scales};
 use crate::tokenizer::Tokenizer;
 use cache::Identity;
 use gguf::Gguf;
-use map::Map;
+pub(crate) use map::Map;
 use names::Architecture;
 use packed::{Kind, Packed, Packing};
 use plan::{Precision, Role};
