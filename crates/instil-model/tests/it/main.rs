@@ -8,3 +8,4 @@ mod engine;
 mod golden;
 mod merge;
 mod nf4;
+mod train;
