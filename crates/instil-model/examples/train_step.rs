@@ -1,0 +1,78 @@
+//! How long a training step takes, and how much memory: one line of JSON.
+//!
+//!     cargo run --release -p instil-model --example train_step -- MODEL [--lora RANK] [--batch N] [--length TOKENS]
+//!         [--steps N] [--threads N] [--keep] [--quantize none|q8_0|q4_k]
+//!
+//! MODEL is a folder to train from, or a config.json of which a new model is made. `--keep` keeps what blocks compute instead of
+//! computing it again. docs/benchmarks/train.py runs it beside torch.
+#![allow(clippy::print_stdout)]
+
+use std::path::Path;
+use std::time::Instant;
+
+use instil_model::train::{Batch, Example, Length, Lora, Method, Settings, Trainer};
+use instil_model::weights::{Checkpoint, Quantize};
+use serde_json::json;
+
+/// A number of kilobytes in `/proc/self/status`, as MiB.
+fn memory(key: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+    let kilobytes = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<f64>();
+    kilobytes.unwrap_or_default() / 1024.0
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| -> Option<&str> {
+        let place = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(place + 1).map(String::as_str)
+    };
+    let number = |name: &str, usual: usize| value(name).map_or(Ok(usual), str::parse);
+    let path = Path::new(arguments.first().ok_or("a model is needed")?);
+    let (batch, length) = (number("--batch", 2)?, number("--length", 256)?);
+    let method = match value("--lora") {
+        Some(rank) => Method::Lora(Lora { r: rank.parse()?, lora_alpha: 4.0, ..Lora::default() }),
+        None => Method::Full,
+    };
+    let settings = Settings {
+        method,
+        length: Length::Steps(number("--steps", 6)?),
+        batch: Batch::Examples(batch),
+        threads: number("--threads", 2)?,
+        recompute: !arguments.iter().any(|argument| argument == "--keep"),
+        ..Settings::default()
+    };
+    let steps = number("--steps", 6)?;
+    let mut trainer = if path.is_dir() {
+        let quantize: Quantize = value("--quantize").unwrap_or("none").parse()?;
+        Trainer::load(&Checkpoint::open(path, quantize)?, settings)?
+    } else {
+        Trainer::new(&serde_json::from_slice(&std::fs::read(path)?)?, settings)?
+    };
+    let vocab = trainer.config().vocab as u64;
+    // The same numbers as in train.py; a row more than is fed, as its last token is predicted.
+    let tokens = |row: u64| {
+        (0..=length as u64).map(move |place| ((row * 7919 + place * 104_729 + 13) % (vocab - 3) + 3) as u32)
+    };
+    let examples: Vec<Example> = (0..batch as u64).map(|row| Example::text(tokens(row).collect())).collect();
+    let batch: Vec<&Example> = examples.iter().collect();
+    let before = memory("VmHWM");
+    let (mut seconds, mut losses) = (Vec::new(), Vec::new());
+    for _ in 0..steps {
+        let start = Instant::now();
+        let (loss, _) = trainer.step(&batch, 1e-4)?;
+        seconds.push(start.elapsed().as_secs_f64());
+        losses.push(loss);
+    }
+    let said = json!({
+        "trained": trainer.trained(),
+        "seconds": seconds,
+        "losses": losses,
+        "before_mib": before,
+        "peak_mib": memory("VmHWM"),
+        "anonymous_mib": memory("RssAnon"),
+    });
+    println!("{said}");
+    Ok(())
+}
