@@ -1,10 +1,10 @@
 //! How long a training step takes, and how much memory: one line of JSON.
 //!
 //!     cargo run --release -p instil-model --example train_step -- MODEL [--lora RANK] [--batch N] [--length TOKENS]
-//!         [--steps N] [--threads N] [--keep] [--quantize none|q8_0|q4_k]
+//!         [--steps N] [--threads N] [--keep] [--quantize none|q8_0|q4_k] [--save FOLDER]
 //!
 //! MODEL is a folder to train from, or a config.json of which a new model is made. `--keep` keeps what blocks compute instead of
-//! computing it again. docs/benchmarks/train.py runs it beside torch.
+//! computing it again, `--save` writes the model. docs/benchmarks/train.py runs it beside torch.
 #![allow(clippy::print_stdout)]
 
 use std::path::Path;
@@ -64,6 +64,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (loss, _) = trainer.step(&batch, 1e-4)?;
         seconds.push(start.elapsed().as_secs_f64());
         losses.push(loss);
+    }
+    if let Some(folder) = value("--save") {
+        trainer.save_model(Path::new(folder), None)?;
     }
     let said = json!({
         "trained": trainer.trained(),
