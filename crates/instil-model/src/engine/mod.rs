@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use instil::chat_template::{ChatTemplate, Conversation, Moment, SpecialTokens, TODAY};
-use instil::lm::{Capabilities, LanguageModel, Message, Session};
+use instil::lm::{Capabilities, LanguageModel, Message, Scoring, Session};
+pub use instil::lm::{Score, Scored};
 use instil::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -87,26 +88,6 @@ struct Inner {
 struct Memory {
     cache: Cache,
     blocks: Blocks,
-}
-
-/// A text to be scored after a prompt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scored {
-    /// What is given.
-    pub prompt: String,
-    /// What is scored.
-    pub completion: String,
-    /// Whether the end of text is scored after it.
-    pub eos: bool,
-}
-
-/// How likely a completion is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score {
-    /// The sum of the negative log-likelihoods of the completion's tokens, in nats.
-    pub nll: f64,
-    /// How many tokens that are.
-    pub tokens: usize,
 }
 
 impl Engine {
@@ -190,17 +171,23 @@ impl Engine {
 
     /// The log-likelihood of completions given prompts.
     ///
-    /// Prompt and completion are encoded together, the tokenizer's own BOS first; the completion's tokens
-    /// are those after the prompt's. A first token that nothing precedes is not scored. Texts longer than the
-    /// window are scored in overlapping parts, each token with at least half a window before it.
+    /// Prompt and completion are encoded together, the tokenizer's own BOS first, unless [`Scored::apart`] says
+    /// otherwise; the completion's tokens are those after the prompt's. A first token that nothing precedes is not
+    /// scored. Texts longer than the window are scored in overlapping parts, each token with at least half a window
+    /// before it.
     ///
     /// # Errors
     /// When a text can't be encoded, or an end of text is wanted that the tokenizer doesn't have.
     pub fn score(&self, texts: &[Scored]) -> Result<Vec<Score>> {
         let tokens = texts.iter().map(|text| self.inner.tokens(text)).collect::<Result<Vec<_>>>()?;
-        let sums = self.score_tokens(&tokens)?;
-        let count = |tokens: &Tokens| tokens.tokens.len() - tokens.from;
-        Ok(tokens.iter().zip(sums).map(|(tokens, nll)| Score { nll, tokens: count(tokens) }).collect())
+        let sums = self.sums(&tokens)?;
+        let score = |(tokens, sum): (&Tokens, score::Sum)| Score {
+            nll: sum.nll,
+            tokens: tokens.tokens.len() - tokens.from,
+            greedy: Some(sum.is_greedy),
+            whole: tokens.tokens.len() <= self.window(),
+        };
+        Ok(tokens.iter().zip(sums).map(score).collect())
     }
 
     /// The sums of the negative log-likelihoods of tokens, in nats.
@@ -208,6 +195,10 @@ impl Engine {
     /// # Errors
     /// When a token isn't in the vocabulary, or a text's first token is to be scored.
     pub fn score_tokens(&self, texts: &[Tokens]) -> Result<Vec<f64>> {
+        Ok(self.sums(texts)?.into_iter().map(|sum| sum.nll).collect())
+    }
+
+    fn sums(&self, texts: &[Tokens]) -> Result<Vec<score::Sum>> {
         let inner = &*self.inner;
         let vocab = inner.decoder.config().vocab;
         for (number, text) in texts.iter().enumerate() {
@@ -254,8 +245,12 @@ impl Inner {
     }
 
     fn tokens(&self, text: &Scored) -> Result<Tokens> {
-        let prompt = self.tokenizer.encode_prompt(&text.prompt)?.len();
-        let mut tokens = self.tokenizer.encode_prompt(&(text.prompt.clone() + &text.completion))?;
+        let prompt = self.tokenizer.encode_prompt(&text.prompt)?;
+        let from = prompt.len();
+        let mut tokens = match text.apart {
+            true => [prompt, self.tokenizer.encode(&text.completion, false)?].concat(),
+            false => self.tokenizer.encode_prompt(&(text.prompt.clone() + &text.completion))?,
+        };
         if text.eos {
             let end = self.tokenizer.end().ok_or_else(|| {
                 Error::input("the tokenizer has no end of text, so none can be scored")
@@ -263,8 +258,7 @@ impl Inner {
             })?;
             tokens.push(end);
         }
-        let from = prompt.clamp(1, tokens.len().max(1));
-        Ok(Tokens { from: from.min(tokens.len()), tokens })
+        Ok(Tokens { from: from.max(1).min(tokens.len()), tokens })
     }
 }
 
@@ -274,7 +268,12 @@ impl LanguageModel for Engine {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { json_schema: false, messages: self.inner.template.is_some(), journaled: true }
+        Capabilities {
+            json_schema: false,
+            messages: self.inner.template.is_some(),
+            journaled: true,
+            scores: true,
+        }
     }
 
     fn notes(&self) -> &[String] {
@@ -283,6 +282,11 @@ impl LanguageModel for Engine {
 
     fn open(&self) -> Result<Box<dyn Session + '_>> {
         Ok(Box::new(self.stream()))
+    }
+
+    /// As [`Engine::score`]; no text is refused for its length.
+    fn score(&self, texts: &[Scored]) -> Result<Vec<Scoring>> {
+        Ok(Self::score(self, texts)?.into_iter().map(Scoring::Score).collect())
     }
 }
 

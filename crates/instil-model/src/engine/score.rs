@@ -34,7 +34,25 @@ struct Running<'a> {
     part: Part<'a>,
     blocks: Vec<u32>,
     filled: usize,
-    nll: f64,
+    sum: Sum,
+}
+
+/// What is kept of the scored tokens of a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sum {
+    /// The negative log-likelihoods in nats.
+    pub(super) nll: f64,
+    /// Whether no other token was likelier anywhere.
+    pub(super) is_greedy: bool,
+}
+
+impl Sum {
+    const NOTHING: Self = Self { nll: 0.0, is_greedy: true };
+
+    fn add(&mut self, other: Self) {
+        self.nll += other.nll;
+        self.is_greedy &= other.is_greedy;
+    }
 }
 
 /// The sum of every text's negative log-likelihoods in nats, each addition in the order of the tokens.
@@ -51,13 +69,13 @@ pub(super) fn score(
     cache: &mut Cache,
     blocks: &mut Blocks,
     texts: &[Tokens],
-) -> candle_core::Result<Vec<f64>> {
+) -> candle_core::Result<Vec<Sum>> {
     let mut parts: Vec<Part<'_>> =
         texts.iter().enumerate().flat_map(|(text, tokens)| parts(text, tokens, limits.window)).collect();
     // Common heads side by side, so that they are still in the cache.
     parts.sort_by(|one, two| two.tokens.cmp(one.tokens).then(two.text.cmp(&one.text)));
-    let mut sums = vec![0.0; texts.len()];
-    let mut done: Vec<(usize, usize, f64)> = Vec::with_capacity(parts.len());
+    let mut sums = vec![Sum::NOTHING; texts.len()];
+    let mut done: Vec<(usize, usize, Sum)> = Vec::with_capacity(parts.len());
     let mut running: Vec<Running<'_>> = Vec::new();
     let mut logits = Vec::new();
     while !parts.is_empty() || !running.is_empty() {
@@ -69,7 +87,12 @@ pub(super) fn score(
                 Ok(lease) => {
                     let part = parts.remove(place - 1);
                     unfilled += part.tokens.len() - lease.filled;
-                    running.push(Running { part, blocks: lease.blocks, filled: lease.filled, nll: 0.0 });
+                    running.push(Running {
+                        part,
+                        blocks: lease.blocks,
+                        filled: lease.filled,
+                        sum: Sum::NOTHING,
+                    });
                 }
                 Err(Wait::ForRoom) => break,
                 Err(Wait::ForHead) => {}
@@ -93,13 +116,13 @@ pub(super) fn score(
         for targets in targets.chunks(LOGIT_ROWS) {
             decoder.logits(&hidden.narrow(0, first, targets.len())?, &mut logits)?; // [rows, vocab]
             first += targets.len();
-            let nlls: Vec<f64> = logits
+            let scored: Vec<Sum> = logits
                 .par_chunks(decoder.config().vocab)
                 .zip(targets)
-                .map(|(logits, (_, token))| nll(logits, *token))
+                .map(|(logits, (_, token))| of_token(logits, *token))
                 .collect();
-            for (nll, (number, _)) in nlls.into_iter().zip(targets) {
-                running[*number].nll += nll;
+            for (one, (number, _)) in scored.into_iter().zip(targets) {
+                running[*number].sum.add(one);
             }
         }
         for (one, chunk) in running.iter_mut().zip(&chunks) {
@@ -111,15 +134,15 @@ pub(super) fn score(
             let is_done = one.filled + 1 >= one.part.tokens.len();
             if is_done {
                 blocks.release(&one.blocks);
-                done.push((one.part.text, one.part.start, one.nll));
+                done.push((one.part.text, one.part.start, one.sum));
             }
             !is_done
         });
     }
     // A long text's parts are added in their order, whichever ended first.
     done.sort_by_key(|(text, start, _)| (*text, *start));
-    for (text, _, nll) in done {
-        sums[text] += nll;
+    for (text, _, sum) in done {
+        sums[text].add(sum);
     }
     Ok(sums)
 }
@@ -158,7 +181,9 @@ fn next_rows(running: &[Running<'_>], most: usize) -> (Step, Vec<usize>) {
     (step, chunks)
 }
 
-/// `-log softmax(logits)[token]`, in f64.
-fn nll(logits: &[f32], token: u32) -> f64 {
-    rows::log_sum_exp(logits) - f64::from(logits[token as usize])
+/// `-log softmax(logits)[token]`, in f64, and whether no logit is greater.
+fn of_token(logits: &[f32], token: u32) -> Sum {
+    let logit = logits[token as usize];
+    let nll = rows::log_sum_exp(logits) - f64::from(logit);
+    Sum { nll, is_greedy: logits.iter().all(|other| *other <= logit) }
 }

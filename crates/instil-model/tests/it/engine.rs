@@ -269,7 +269,7 @@ fn long_texts_are_scored_in_windows() {
 fn texts_are_scored_as_their_tokens_are() {
     let engine = engine("llama", &Settings::default());
     let (prompt, completion) = ("a cat", " on the dog");
-    let text = Scored { prompt: prompt.into(), completion: completion.into(), eos: true };
+    let text = Scored { prompt: prompt.into(), completion: completion.into(), eos: true, apart: false };
     let score = engine.score(std::slice::from_ref(&text)).unwrap()[0];
     let from = engine.tokenizer().encode_prompt(prompt).unwrap().len();
     let mut tokens = engine.tokenizer().encode_prompt(&format!("{prompt}{completion}")).unwrap();
@@ -278,6 +278,44 @@ fn texts_are_scored_as_their_tokens_are() {
     assert_eq!(score.nll, engine.score_tokens(&[Tokens { tokens, from }]).unwrap()[0]);
     let without = engine.score(&[Scored { eos: false, ..text }]).unwrap()[0];
     assert!(without.nll < score.nll && without.tokens + 1 == score.tokens);
+}
+
+#[test]
+fn prompt_and_completion_can_be_encoded_apart() {
+    let engine = engine("llama", &Settings::default());
+    let tokenizer = engine.tokenizer();
+    // Together these end in a token that holds the border.
+    let (prompt, completion) = ("a ca", "t");
+    let ids = |text: &str| tokenizer.encode(text, false).unwrap();
+    assert_ne!([ids(prompt), ids(completion)].concat(), ids("a cat"));
+    let text = Scored { prompt: prompt.into(), completion: completion.into(), eos: true, apart: true };
+    let score = engine.score(&[text]).unwrap()[0];
+    let head = tokenizer.encode_prompt(prompt).unwrap();
+    let tail = tokenizer.encode_completion(completion).unwrap();
+    let (from, count) = (head.len(), tail.len());
+    let tokens = Tokens { tokens: [head, tail].concat(), from };
+    assert_eq!(score.nll, engine.score_tokens(&[tokens]).unwrap()[0]);
+    assert_eq!((score.tokens, score.whole), (count, true));
+}
+
+#[test]
+fn what_greedy_decoding_gives_is_greedy() {
+    let engine = engine("llama", &Settings::default());
+    let sampling = Sampling { temperature: 0.0, max_tokens: 4, ..Sampling::default() };
+    let found = outcomes(&engine, vec![request(1, "a cat", &[0], &sampling)]);
+    let Outcome::Text(completion) = &found[&(1, 0)] else { panic!("{found:?}") };
+    let of = |completion: &str| Scored {
+        prompt: "a cat".into(),
+        completion: completion.into(),
+        apart: true,
+        ..Scored::default()
+    };
+    let ids = engine.tokenizer().encode(&completion.text, false).unwrap();
+    let scores = engine.score(&[of(&completion.text), of(" on the dog"), of(" the dog sat")]).unwrap();
+    // The text may be other tokens than those that were generated; here it is not.
+    assert_eq!(ids.len(), 4, "{completion:?}");
+    assert_eq!(scores[0].greedy, Some(true));
+    assert!(scores[1..].iter().any(|score| score.greedy == Some(false)), "{scores:?}");
 }
 
 /// Real weights, that lie beside the checkout.

@@ -5,11 +5,13 @@
 
 pub mod pool;
 pub mod replay;
+pub mod score;
 pub mod scripted;
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+pub use score::{Score, Scored, Scoring};
 
 /// How tokens are drawn. What is left at its default is not written, so that journals and recipes say
 /// only what was chosen.
@@ -196,6 +198,8 @@ pub struct Capabilities {
     pub messages: bool,
     /// Whether a call costs enough to be remembered in the journal. Programs are run again instead.
     pub journaled: bool,
+    /// Whether [`LanguageModel::score`] says how likely texts are.
+    pub scores: bool,
 }
 
 /// Something that completes prompts.
@@ -218,6 +222,17 @@ pub trait LanguageModel: Send + Sync {
     /// # Errors
     /// When the model can't be reached or loaded.
     fn open(&self) -> Result<Box<dyn Session + '_>>;
+
+    /// How likely completions are, one outcome for each text, in their order. [`score::TEXTS`] at once is a good number.
+    ///
+    /// # Errors
+    /// When the model gives no likelihoods at all, or none of this kind; when it can't be used.
+    fn score(&self, _texts: &[Scored]) -> Result<Vec<Scoring>> {
+        Err(Error::usage(format!("`{}` says nothing of how likely a text is", self.identity())).with_hint(
+            "name weights with --model (a folder, a .gguf file, an id of the Hub), or a server with --endpoint whose \
+             /completions knows `echo` with `logprobs`, or `prompt_logprobs`",
+        ))
+    }
 }
 
 /// A conversation of many requests at once with a [`LanguageModel`].

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Capabilities, Event, LanguageModel, Next, Outcome, Request, Session};
-use crate::error::Result;
+use super::{Capabilities, Event, LanguageModel, Next, Outcome, Request, Scored, Scoring, Session};
+use crate::error::{Error, Result};
 use crate::rng::from_seed;
 
 type Script = dyn Fn(&Request, u32) -> Outcome + Send + Sync;
+type Scorer = dyn Fn(&Scored) -> Scoring + Send + Sync;
 
 /// Answers by a function of request and sample, and gives the answers back out of order.
 pub struct Scripted {
@@ -17,6 +18,7 @@ pub struct Scripted {
     order: u64,
     room: usize,
     journaled: bool,
+    scorer: Option<Box<Scorer>>,
 }
 
 impl Scripted {
@@ -27,13 +29,20 @@ impl Scripted {
         room: usize,
         script: impl Fn(&Request, u32) -> Outcome + Send + Sync + 'static,
     ) -> Self {
-        Self { script: Box::new(script), order, room: room.max(1), journaled: false }
+        Self { script: Box::new(script), order, room: room.max(1), journaled: false, scorer: None }
     }
 
     /// The same model, whose calls are worth remembering in a journal.
     #[must_use]
     pub fn journaled(mut self) -> Self {
         self.journaled = true;
+        self
+    }
+
+    /// The same model, which scores by `scorer`.
+    #[must_use]
+    pub fn scoring(mut self, scorer: impl Fn(&Scored) -> Scoring + Send + Sync + 'static) -> Self {
+        self.scorer = Some(Box::new(scorer));
         self
     }
 }
@@ -44,11 +53,21 @@ impl LanguageModel for Scripted {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { json_schema: true, messages: true, journaled: self.journaled }
+        Capabilities {
+            json_schema: true,
+            messages: true,
+            journaled: self.journaled,
+            scores: self.scorer.is_some(),
+        }
     }
 
     fn open(&self) -> Result<Box<dyn Session + '_>> {
         Ok(Box::new(Telling { model: self, waiting: Vec::new(), rng: from_seed(self.order) }))
+    }
+
+    fn score(&self, texts: &[Scored]) -> Result<Vec<Scoring>> {
+        let scorer = self.scorer.as_ref().ok_or_else(|| Error::usage("the script has no scores"))?;
+        Ok(texts.iter().map(scorer).collect())
     }
 }
 
