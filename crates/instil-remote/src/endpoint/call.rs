@@ -12,7 +12,7 @@ use super::config::{Api, Structured};
 use super::http::Trouble;
 use super::verdict::{Later, Verdict};
 use super::wait::{Cancel, waits};
-use super::wire::{Ask, Reply};
+use super::wire::{self, Ask, Reply};
 
 /// A server that asks to wait longer than this is not waited for.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
@@ -20,9 +20,9 @@ const LONGEST_ASKED: Duration = Duration::from_secs(600);
 const IN_VAIN: u32 = 16;
 
 /// What a call brought.
-pub(super) enum Called {
-    /// The samples that came, in place of their choices.
-    Answered(Vec<(u32, Outcome)>),
+pub(super) enum Called<T> {
+    /// What was asked for.
+    Answered(T),
     /// Perhaps each sample alone is answered.
     Singly,
     /// The prompt is refused.
@@ -40,28 +40,55 @@ pub(super) enum Stop {
 }
 
 impl Client {
-    /// Asks for these samples of a request in one call.
-    pub(super) fn call(&self, request: &Request, samples: &[u32], cancel: &Cancel) -> Result<Called, Stop> {
+    /// Asks for these samples of a request in one call; gives those that came, in place of their choices.
+    pub(super) fn call(
+        &self,
+        request: &Request,
+        samples: &[u32],
+        cancel: &Cancel,
+    ) -> Result<Called<Vec<(u32, Outcome)>>, Stop> {
         let seed = sample_seed(request.seed, samples.first().copied().unwrap_or(0));
+        let called = self.insist(seed, cancel, || {
+            let ask = match self.ask(request, samples.len(), seed) {
+                Ok(ask) => ask,
+                Err(error) => return Verdict::Fatal(error),
+            };
+            match self.http.post(ask.path(), &ask.body()) {
+                Ok(answer) => self.judge(answer, &ask, wire::read),
+                Err(Trouble { message, unreachable: away }) => {
+                    Verdict::Later(Later { message, asked: Duration::ZERO, away })
+                }
+            }
+        })?;
+        Ok(match called {
+            Called::Answered(reply) => {
+                self.met.set();
+                Called::Answered(self.samples(reply, samples))
+            }
+            Called::Singly => Called::Singly,
+            Called::Refused(message) => Called::Refused(message),
+            Called::Failed(message) => Called::Failed(message),
+        })
+    }
+
+    /// Makes a call until it goes well or there is no more hope, with pauses drawn from `seed`.
+    pub(super) fn insist<T>(
+        &self,
+        seed: u64,
+        cancel: &Cancel,
+        attempt: impl Fn() -> Verdict<T>,
+    ) -> Result<Called<T>, Stop> {
         let mut waits = waits(self.config.backoff, self.config.attempts, seed);
         let mut attempts = 0;
         loop {
             if cancel.is_raised() {
                 return Err(Stop::Cancelled);
             }
-            let ask = self.ask(request, samples.len(), seed)?;
             self.counters.calls.fetch_add(1, Relaxed);
-            let verdict = match self.http.post(ask.path(), &ask.body()) {
-                Ok(answer) => self.judge(answer, &ask),
-                Err(Trouble { message, unreachable: away }) => {
-                    Verdict::Later(Later { message, asked: Duration::ZERO, away })
-                }
-            };
-            let Later { message, asked, away } = match verdict {
+            let Later { message, asked, away } = match attempt() {
                 Verdict::Done(reply) => {
-                    self.met.set();
                     self.in_vain.store(0, Relaxed);
-                    return Ok(Called::Answered(self.samples(reply, samples)));
+                    return Ok(Called::Answered(reply));
                 }
                 Verdict::Changed => continue,
                 Verdict::Singly => return Ok(Called::Singly),
@@ -90,12 +117,12 @@ impl Client {
         }
     }
 
-    fn ask<'a>(&'a self, request: &'a Request, n: usize, seed: u64) -> Result<Ask<'a>, Stop> {
+    fn ask<'a>(&'a self, request: &'a Request, n: usize, seed: u64) -> Result<Ask<'a>, Error> {
         let chat = match (self.config.api, &request.input) {
             (Api::Completions, Input::Messages(_)) => {
-                let error =
-                    Error::usage("the completions API takes no messages").with_hint("use the chat API");
-                return Err(Stop::Fatal(error));
+                return Err(
+                    Error::usage("the completions API takes no messages").with_hint("use the chat API")
+                );
             }
             (Api::Completions, _) | (Api::Auto, Input::Prompt(_)) => false,
             (Api::Chat, _) | (Api::Auto, Input::Messages(_)) => true,
@@ -118,6 +145,7 @@ impl Client {
             chat,
             schema,
             max_completion_tokens: self.quirks.max_completion_tokens.is_set(),
+            likelihoods: None,
         })
     }
 
@@ -148,7 +176,7 @@ impl Client {
     /// instead of counting what may be a million more samples as failed. Failures that may be the
     /// prompt's (a 500, a timeout, garbage) don't count for that: otherwise a few bad prompts left
     /// over at the end could never be got behind.
-    fn in_vain(&self, message: String, away: bool) -> Result<Called, Stop> {
+    fn in_vain<T>(&self, message: String, away: bool) -> Result<Called<T>, Stop> {
         if away {
             let calls = self.in_vain.fetch_add(1, Relaxed) + 1;
             let most = u32::try_from(self.config.concurrency.get() * 2).unwrap_or(u32::MAX).max(IN_VAIN);

@@ -35,6 +35,12 @@ pub(super) struct Quirks {
     pub(super) no_schema: Known,
     /// It wants `max_tokens` by its newer name.
     pub(super) max_completion_tokens: Known,
+    /// It gives no likelihoods of a prompt by `echo`.
+    pub(super) no_echo: Known,
+    /// It takes no `max_tokens` of 0.
+    pub(super) least_one_token: Known,
+    /// It has said how likely a text is.
+    pub(super) scored: Known,
 }
 
 /// Something that is found out once and stays so.

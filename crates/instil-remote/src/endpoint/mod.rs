@@ -11,13 +11,16 @@
 //!
 //! The road of one request: [`session`] gives it to a thread, [`answer`] decides how many calls its
 //! samples need, [`call`] makes one call with its retries, [`verdict`] says what an HTTP answer means,
-//! [`wire`] reads and writes the JSON, [`http`] moves the bytes.
+//! [`wire`] reads and writes the JSON, [`http`] moves the bytes. Texts are scored by [`score`], whose answers
+//! [`score_wire`] reads.
 
 mod answer;
 mod call;
 mod client;
 mod config;
 pub(crate) mod http;
+mod score;
+mod score_wire;
 mod session;
 mod verdict;
 pub(crate) mod wait;
@@ -27,7 +30,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use instil::lm::{Capabilities, LanguageModel, Session};
+use instil::lm::{Capabilities, LanguageModel, Scored, Scoring, Session};
 use instil::{Error, Result};
 
 use client::Client;
@@ -105,7 +108,7 @@ impl LanguageModel for Endpoint {
             Structured::On => true,
             Structured::Off => false,
         };
-        Capabilities { json_schema, messages, journaled: true }
+        Capabilities { json_schema, messages, journaled: true, scores: config.api != Api::Chat }
     }
 
     /// Begins a session, after one `GET /models` if the server was not heard of yet. Of that only one
@@ -116,5 +119,12 @@ impl LanguageModel for Endpoint {
             Error::model("failed to start the threads that call the endpoint").because(cause)
         })?;
         Ok(Box::new(session))
+    }
+
+    /// Prompt and completion are sent as one text. The completion's tokens are those that stand in it, and one that begins
+    /// before and ends in it. An end of text can't be scored, and nothing be encoded apart.
+    fn score(&self, texts: &[Scored]) -> Result<Vec<Scoring>> {
+        self.0.greet()?;
+        self.0.score(texts)
     }
 }

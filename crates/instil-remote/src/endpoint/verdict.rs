@@ -7,12 +7,12 @@ use instil::Error;
 use super::client::Client;
 use super::config::Structured;
 use super::http::Answer;
-use super::wire::{self, Ask, Complaint, Reply};
+use super::wire::{self, Ask, Complaint};
 
 /// What to do next.
-pub(super) enum Verdict {
-    /// Texts came.
-    Done(Reply),
+pub(super) enum Verdict<T> {
+    /// What was asked for came.
+    Done(T),
     /// Something about the call was changed for good; make it again at once.
     Changed,
     /// Several choices in one call may be what it can't do; ask for each alone.
@@ -36,11 +36,16 @@ pub(super) struct Later {
 }
 
 impl Client {
-    /// Judges the answer to `ask`.
-    pub(super) fn judge(&self, answer: Answer, ask: &Ask<'_>) -> Verdict {
+    /// Judges the answer to `ask`, which `read` understands if it went well.
+    pub(super) fn judge<T>(
+        &self,
+        answer: Answer,
+        ask: &Ask<'_>,
+        read: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Verdict<T> {
         let status = answer.status;
         if (200..300).contains(&status) {
-            return match wire::read(&answer.body) {
+            return match read(&answer.body) {
                 Ok(reply) => Verdict::Done(reply),
                 Err(what) => {
                     let message = self.http.scrub(&what);
@@ -71,7 +76,7 @@ impl Client {
         }
     }
 
-    fn judge_refusal(&self, complaint: Complaint, ask: &Ask<'_>) -> Verdict {
+    fn judge_refusal<T>(&self, complaint: Complaint, ask: &Ask<'_>) -> Verdict<T> {
         let is_about = |names: &[&str]| {
             let low = complaint.message.to_lowercase();
             names.iter().any(|name| low.contains(name) || complaint.param.as_deref() == Some(name))
@@ -103,7 +108,7 @@ impl Client {
 }
 
 /// Whether a 400 speaks of the prompt's length. vLLM names `max_tokens` and `max_completion_tokens` in it.
-fn is_too_long(complaint: &Complaint) -> bool {
+pub(super) fn is_too_long(complaint: &Complaint) -> bool {
     let low = complaint.message.to_lowercase();
     complaint.code.as_deref() == Some("context_length_exceeded")
         || ["context length", "context size", "maximum context", "too large", "too long"]

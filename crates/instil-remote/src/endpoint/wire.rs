@@ -4,6 +4,8 @@ use instil::lm::{Completion, Input, Outcome, Sampling};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::score::Likelihoods;
+
 /// One call, ready to be written.
 pub(super) struct Ask<'a> {
     pub(super) model: &'a str,
@@ -17,6 +19,8 @@ pub(super) struct Ask<'a> {
     pub(super) schema: Option<&'a Value>,
     /// Whether `max_tokens` goes by OpenAI's newer name.
     pub(super) max_completion_tokens: bool,
+    /// Whether and how the likelihoods of the prompt are wanted.
+    pub(super) likelihoods: Option<Likelihoods>,
 }
 
 impl Ask<'_> {
@@ -59,6 +63,14 @@ impl Ask<'_> {
         unless(sampling.stop.is_empty(), "stop", sampling.stop.clone().into());
         if self.n > 1 {
             body.insert("n".into(), self.n.into());
+        }
+        match self.likelihoods {
+            Some(Likelihoods::Echo) => {
+                body.insert("echo".into(), true.into());
+                body.insert("logprobs".into(), 1.into());
+            }
+            Some(Likelihoods::Prompt) => drop(body.insert("prompt_logprobs".into(), 0.into())),
+            None => {}
         }
         body.insert("seed".into(), self.seed.into());
         body.insert("stream".into(), false.into());
@@ -236,7 +248,17 @@ mod tests {
     }
 
     fn ask<'a>(input: &'a Input, sampling: &'a Sampling, chat: bool) -> Ask<'a> {
-        Ask { model: "m", input, sampling, n: 1, seed: 7, chat, schema: None, max_completion_tokens: false }
+        Ask {
+            model: "m",
+            input,
+            sampling,
+            n: 1,
+            seed: 7,
+            chat,
+            schema: None,
+            max_completion_tokens: false,
+            likelihoods: None,
+        }
     }
 
     #[test]

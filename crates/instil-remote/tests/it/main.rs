@@ -5,6 +5,7 @@
 mod answers;
 mod fatal;
 mod quirks;
+mod score;
 mod server;
 mod storm;
 
