@@ -1,12 +1,14 @@
 //! The flags, as typed. Nothing here has a default: what is left out may come from a recipe.
 
 mod cook;
+mod measure;
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use cook::{CookArgs, CookWhat};
+pub(crate) use measure::{ModelArgs, ScoreArgs};
 
 /// Instruction-tuning data from your own text.
 #[derive(Parser)]
@@ -30,6 +32,8 @@ pub(crate) enum Verb {
     Convert(Box<ConvertArgs>),
     /// Write what trainers have to be told of a dataset, beside it.
     Companion(CompanionArgs),
+    /// How likely completions are, given their prompts.
+    Score(Box<ScoreArgs>),
     /// Run a recipe: a whole run written down.
     Run(RunArgs),
     /// Look at a recipe, a template file or a dataset without spending anything.

@@ -87,6 +87,19 @@ impl Progress {
         self.show(|started| transfer_line(started, transfer))
     }
 
+    /// Called while texts are scored.
+    pub(crate) fn watch_scores(&mut self, texts: u64, tokens: u64) -> ControlFlow<()> {
+        self.show(|started| {
+            let seconds = started.elapsed().as_secs_f64();
+            let (texts_a_second, tokens_a_second) = (texts as f64 / seconds, tokens as f64 / seconds);
+            format!(
+                "{} texts scored ({texts_a_second:.0}/s), {} tokens ({tokens_a_second:.0}/s)",
+                HumanCount(texts),
+                HumanCount(tokens)
+            )
+        })
+    }
+
     fn show(&mut self, line: impl FnOnce(Instant) -> String) -> ControlFlow<()> {
         if INTERRUPTED.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
@@ -106,10 +119,12 @@ impl Progress {
         ControlFlow::Continue(())
     }
 
-    pub(crate) fn finish(self) {
+    /// Takes the bar away; gives the seconds since the start.
+    pub(crate) fn finish(self) -> f64 {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
+        self.started.elapsed().as_secs_f64()
     }
 }
 

@@ -17,9 +17,11 @@ use instil_model::weights::{Checkpoint, Options};
 use instil_remote::hub::{self, Transfer};
 use instil_remote::{Api, Config, Endpoint};
 
-use crate::args::{ApiArg, ConvertWhat, CookWhat, How, HowOfAll, RowsWhat, What};
+use crate::args::{ApiArg, ConvertWhat, CookWhat, How, HowOfAll, ModelArgs, RowsWhat, What};
 use crate::commands::pull::hub_config;
+use crate::commands::score::needs_model;
 use crate::env;
+use crate::progress::Progress;
 
 /// Puts the typed flags over a recipe's step.
 pub(crate) fn what_over(step: &mut Generate, what: What) {
@@ -196,6 +198,28 @@ pub(crate) fn model(step: &Generate, local: Option<&Local>) -> Result<Box<dyn La
             Ok(Box::new(Endpoint::connect(endpoint_config(step, endpoint)?)?))
         }
         _ => offline_model(step),
+    }
+}
+
+/// The model that is to be measured; none if Ctrl-C came while its weights were fetched.
+pub(crate) fn measured(args: &ModelArgs, progress: &mut Progress) -> Result<Option<Box<dyn LanguageModel>>> {
+    needs_model(args)?;
+    let mut step = Generate::default();
+    if let Some(model) = &args.model {
+        step.model.clone_from(model);
+    }
+    step.endpoint.clone_from(&args.endpoint);
+    step.quantize.clone_from(&args.quantize);
+    let of_all = HowOfAll { threads: args.threads, ..HowOfAll::default() };
+    how_over(
+        &mut step,
+        &How { of_all, concurrency: args.concurrency, timeout: args.timeout, ..How::default() },
+    );
+    let watch: &mut dyn FnMut(&Transfer) -> _ = &mut |transfer| progress.watch_transfer(transfer);
+    match Local::of(&step, args.weights_cache.clone(), watch)? {
+        Found::Interrupted => Ok(None),
+        Found::Nothing => model(&step, None).map(Some),
+        Found::Weights(local) => model(&step, Some(&local)).map(Some),
     }
 }
 

@@ -5,12 +5,15 @@
 //! documents or task kinds cost only themselves, and a changed check costs nothing. Answers are kept.
 //! Failures and refusals are not: a run that is continued asks for them again.
 
+mod score;
+
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
+pub use self::score::scores;
 use crate::error::{Error, Result};
 use crate::lm::{Completion, Constraint, Event, Input, LanguageModel, Next, Outcome, Request, Session};
 
@@ -86,6 +89,7 @@ impl Journal {
             let pragmas = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
             connection.execute_batch(&format!("{TABLES} {pragmas}")).map_err(failed)?;
         }
+        connection.execute_batch(score::TABLE).map_err(failed)?;
         connection.execute_batch("COMMIT").map_err(failed)?;
         Ok(Self { connection, path: path.to_owned() })
     }

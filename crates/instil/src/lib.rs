@@ -46,6 +46,8 @@ pub mod rows;
 pub mod stats;
 pub mod trace;
 
+pub mod score;
+
 pub use error::{Error, ErrorKind, Result};
 pub use record::{Document, Example, Passage, Provenance, Role, Row, Turn};
 pub use reject::{Reason, Reject};

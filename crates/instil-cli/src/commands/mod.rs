@@ -13,6 +13,7 @@ pub(crate) mod list;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod run;
+pub(crate) mod score;
 pub(crate) mod stats;
 pub(crate) mod trace;
 

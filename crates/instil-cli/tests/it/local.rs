@@ -14,7 +14,7 @@ fn golden(model: &str) -> PathBuf {
 }
 
 /// Puts a copy of a random model into the place, with a window that prompts fit.
-fn model(place: &Place, name: &str) -> PathBuf {
+pub(crate) fn model(place: &Place, name: &str) -> PathBuf {
     let folder = place.path("model");
     std::fs::create_dir(&folder).unwrap();
     for file in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {

@@ -13,5 +13,6 @@ mod kill;
 mod local;
 mod recorded;
 mod regressions;
+mod score;
 mod support;
 mod server;

@@ -1,0 +1,88 @@
+//! The flags of the verbs that measure: `score` and `eval`.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+/// Which model is measured, and how it is reached.
+#[derive(ClapArgs, Default)]
+#[command(next_help_heading = "The model")]
+pub(crate) struct ModelArgs {
+    /// A folder with weights, a .gguf file, an id of the Hub, or what --endpoint calls its model
+    #[arg(short, long)]
+    pub(crate) model: Option<String>,
+
+    /// The base URL of an OpenAI-compatible server, such as `http://localhost:8000/v1`
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+
+    /// How a local model's weights lie in memory: auto, none, q8_0, q4_k [default: auto]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) quantize: Option<String>,
+
+    /// Keep a local model's quantised weights in this folder for the next time
+    #[arg(long, value_name = "DIR")]
+    pub(crate) weights_cache: Option<PathBuf>,
+
+    /// Threads of what runs on this machine [default: one a processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+
+    /// Calls to the endpoint at once [default: 32]
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<usize>,
+
+    /// Seconds that one call may take [default: 600]
+    #[arg(long, value_name = "S")]
+    pub(crate) timeout: Option<u64>,
+}
+
+#[derive(ClapArgs, Default)]
+pub(crate) struct ScoreArgs {
+    /// Files of rows with `prompt` and `completion` (.jsonl .json .csv .tsv .parquet), folders, globs, `-`
+    #[arg(required = true)]
+    pub(crate) input: Vec<String>,
+
+    /// One file: .jsonl .jsonl.gz .jsonl.zst .json [default: JSON lines on standard output]
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// Also score the end of text after each completion
+    #[arg(long)]
+    pub(crate) eos: bool,
+
+    /// Encode prompt and completion each on its own, as Bonito's rank classification does
+    #[arg(long)]
+    pub(crate) apart: bool,
+
+    /// The most rows read
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// A journal shared with other runs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
+
+    /// Also write what was not scored to this file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+
+    /// Exit with 1 if a larger share of the rows is not scored, such as 20%
+    #[arg(long, value_name = "SHARE", value_parser = super::share)]
+    pub(crate) max_drop: Option<f64>,
+
+    /// Replace an output that is there
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Print the sums as JSON on stdout; the rows need --output then
+    #[arg(long, requires = "output")]
+    pub(crate) json: bool,
+
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
