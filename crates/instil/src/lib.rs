@@ -46,6 +46,7 @@ pub mod rows;
 pub mod stats;
 pub mod trace;
 
+pub mod metrics;
 pub mod score;
 
 pub use error::{Error, ErrorKind, Result};
