@@ -46,6 +46,7 @@ pub mod rows;
 pub mod stats;
 pub mod trace;
 
+pub mod benchmark;
 pub mod metrics;
 pub mod score;
 

@@ -21,7 +21,7 @@
 //! | `dataset` | the key of the dataset, or `{ from = "COLUMN" }` where a column holds it |
 //! | `path` | files below the data folder, with `*`, `?`, `**` and `[…]`, or a list of such paths |
 //! | `reader` | `rows` (also if it isn't given): what [`open_rows`] reads; `xml`: the children of the root, attributes as `@name`, text beside them as `#text`; `rendered`: as `rows`, the fields being `prompt`, `completion` and `template` |
-//! | `each` | names of lists, one inside the other, parted by dots: each innermost object is a row, beside the fields of those around it (of two fields of one name the inner stays) |
+//! | `each` | names of lists, one inside the other, parted by dots: each innermost object is a row, beside the fields of those around it (of two fields of one name the inner stays). `NAME{}` is an object whose values are the rows, each with its own name as `@key` |
 //! | `license`, `non_commercial`, `about`, `left_out` | what is said of the data: whose terms, whether they forbid commercial use, what it is, what of it is not used and why |
 //! | `[match]` | column = pattern: a regular expression for the whole text of that column; each named group is a column of its own, before the row's |
 //! | `[fields]` | field = where it is from |
@@ -63,6 +63,7 @@ use crate::error::{Error, Result};
 use crate::record::Row;
 use crate::reject::{Reason, Reject};
 use field::{Columns, Misfit};
+pub(crate) use spec::Shape;
 use spec::{Dataset, File, Reader};
 
 /// How rows of a dataset are made of files of another shape.
@@ -114,6 +115,31 @@ impl Adapter {
     /// regular expression or has no named group, a group is not used, or keys don't go together.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let file: File = toml::from_str(text).map_err(|error| crate::recipe::misread(text, &error))?;
+        Self::of_file(name, file)
+    }
+
+    /// The adapter of files that a benchmark reads, called `name`; its fields are `shape`'s.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub(crate) fn of_shape(name: &str, paths: Vec<String>, shape: Shape) -> Result<Self> {
+        let Shape { each, patterns, fields } = shape;
+        let file = File {
+            dataset: Dataset::Key(name.to_owned()),
+            path: spec::Paths::Many(paths),
+            reader: Reader::Rows,
+            each,
+            about: String::new(),
+            license: String::new(),
+            non_commercial: false,
+            left_out: String::new(),
+            patterns,
+            fields,
+        };
+        Self::of_file(name, file)
+    }
+
+    fn of_file(name: &str, file: File) -> Result<Self> {
         if let Some(fault) = file.fault() {
             return Err(Error::input(fault));
         }
@@ -216,7 +242,14 @@ impl Adapter {
     /// # Errors
     /// As [`files`](Self::files), and when a file is of a kind that the reader doesn't read.
     pub fn rows(&self, data: &Path) -> Result<AdapterRows> {
-        let files = self.files(data)?;
+        self.rows_of(self.files(data)?)
+    }
+
+    /// The rows that it makes of these files.
+    ///
+    /// # Errors
+    /// When a file is of a kind that the reader doesn't read.
+    pub fn rows_of(&self, files: Vec<SourceFile>) -> Result<AdapterRows> {
         let source = match self.0.file.reader {
             Reader::Rows | Reader::Rendered => open_rows(files)?,
             Reader::Xml => LabelledRows::new(files, xml_rows::read),

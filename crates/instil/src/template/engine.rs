@@ -370,17 +370,24 @@ impl Compiled {
         }
     }
 
-    fn with(&self, fields: &Fields, draws: Draws) -> (Result<Vec<String>, Fault>, Draws) {
-        if fields.row.get(CHOICES).is_some() {
-            let message = format!("the row has a field `{CHOICES}`, which is the template's own name");
-            return (Err(Fault { message, line: None, span: None }), draws);
-        }
-        let mut draws = draws;
-        let rendered = self.drawing(fields, &mut draws);
-        (rendered, draws)
+    /// As [`render`](Self::render), but the text as it is: neither parted nor stripped.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn text(&self, fields: &Fields, seed: u64) -> Result<String, Fault> {
+        no_choices(fields)?;
+        let (text, protected) = self.drawing(fields, &mut Draws::Seeded(seed, 0))?;
+        Ok(if protected { text.replace(PROTECTOR, SEPARATOR) } else { text })
     }
 
-    fn drawing(&self, fields: &Fields, draws: &mut Draws) -> Result<Vec<String>, Fault> {
+    fn with(&self, fields: &Fields, draws: Draws) -> (Result<Vec<String>, Fault>, Draws) {
+        let mut draws = draws;
+        let rendered = no_choices(fields).and_then(|()| self.drawing(fields, &mut draws));
+        (rendered.map(|(text, protected)| parts(&text, protected)), draws)
+    }
+
+    /// The text, and whether separators in it may be protected.
+    fn drawing(&self, fields: &Fields, draws: &mut Draws) -> Result<(String, bool), Fault> {
         let Inner { main, choices, .. } = &*self.0;
         // The order of the package: it compiles the template, then the answer choices, which it renders.
         let fixed = main.fixed(draws)?;
@@ -397,7 +404,18 @@ impl Compiled {
             }
         };
         let text = main.run(fields, Some(list), items, fixed, draws)?;
-        Ok(parts(&text, fields.protected || main.protector))
+        Ok((text, fields.protected || main.protector))
+    }
+}
+
+/// Refuses a row that has the name which the answer choices are given by.
+fn no_choices(fields: &Fields) -> Result<(), Fault> {
+    match fields.row.get(CHOICES) {
+        None => Ok(()),
+        Some(_) => {
+            let message = format!("the row has a field `{CHOICES}`, which is the template's own name");
+            Err(Fault { message, line: None, span: None })
+        }
     }
 }
 

@@ -10,6 +10,11 @@ use super::field::missing;
 use crate::record::Row;
 use crate::reject::Reason;
 
+/// The field that a row is given its name by, where rows are an object's values.
+const KEY: &str = "@key";
+/// Behind the name of an object whose values are rows.
+const NAMED: &str = "{}";
+
 /// Makes rows of the lists inside `row`, their fields beside those of the rows around them; of two
 /// fields of one name the inner one stays. Rows are counted on from `number`.
 pub(super) fn expand(row: Row, path: &[String], number: &mut u64, out: &mut impl Extend<Item>) {
@@ -30,12 +35,23 @@ fn go(
         let origin = place.origin(Some(*number));
         return out.extend([Ok(Row { fields, origin, dataset: None })]);
     };
-    let list = match fields.shift_remove(part) {
+    let name = part.strip_suffix(NAMED).unwrap_or(part);
+    let list = match fields.shift_remove(name) {
         None | Some(Value::Null) => {
-            let (reason, why) = missing(part);
+            let (reason, why) = missing(name);
             return reject(place, reason, &why, &fields.into(), number, out);
         }
         Some(Value::Array(list)) => list,
+        // Rows by their names.
+        Some(Value::Object(rows)) if name != part => rows
+            .into_iter()
+            .map(|(key, mut row)| {
+                if let Value::Object(fields) = &mut row {
+                    fields.insert(KEY.to_owned(), key.into());
+                }
+                row
+            })
+            .collect(),
         // XML can't tell a list of one from one.
         Some(one) => vec![one],
     };
@@ -47,7 +63,7 @@ fn go(
                 go(place, merged, rest, number, out);
             }
             other => {
-                let why = format!("`{part}` holds something else than an object");
+                let why = format!("`{name}` holds something else than an object");
                 reject(place, Reason::InvalidRow, &why, &other, number, out);
             }
         }

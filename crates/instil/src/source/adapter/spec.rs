@@ -30,6 +30,16 @@ pub(super) struct File {
     pub(super) fields: Fields,
 }
 
+/// How rows are made of those of another shape: what a benchmark's file says of its data.
+#[derive(Deserialize)]
+pub(crate) struct Shape {
+    #[serde(default)]
+    pub(super) each: Option<String>,
+    #[serde(default, rename = "match")]
+    pub(super) patterns: BTreeMap<String, Pattern>,
+    pub(super) fields: Fields,
+}
+
 /// The dataset's key, or the column that holds it.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected the dataset's key, or `{ from = \"COLUMN\" }`")]
@@ -65,11 +75,11 @@ pub(super) enum Reader {
 }
 
 /// Fields by name, in the order of the file.
-pub(super) struct Fields(pub(super) Vec<(String, Field)>);
+pub(crate) struct Fields(pub(super) Vec<(String, Field)>);
 
 /// Where the value of a field comes from.
 #[derive(Clone, Debug)]
-pub(super) enum Field {
+pub(crate) enum Field {
     /// A column, its value put into another form.
     From(Path, Form),
     /// An object of fields.
@@ -82,7 +92,7 @@ pub(super) enum Field {
 
 /// What is done to a value, and to each of a list.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Form {
+pub(crate) struct Form {
     pub(super) trim: bool,
     pub(super) to: Option<Type>,
     pub(super) values: Option<BTreeMap<String, Scalar>>,
@@ -94,7 +104,7 @@ pub(super) struct Form {
 /// A type that a value is put into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Type {
+pub(crate) enum Type {
     /// An integer.
     Int,
     /// A string.
@@ -104,7 +114,7 @@ pub(super) enum Type {
 /// A value that a text stands for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, expecting = "expected an integer, a string, or true or false")]
-pub(super) enum Scalar {
+pub(crate) enum Scalar {
     Bool(bool),
     Int(i64),
     Text(String),
@@ -112,13 +122,13 @@ pub(super) enum Scalar {
 
 /// The name of a column, or the way from it into what it holds.
 #[derive(Clone, Debug)]
-pub(super) struct Path {
+pub(crate) struct Path {
     pub(super) whole: String,
     pub(super) parts: Vec<String>,
 }
 
 /// A pattern for the whole text of a column; its named groups are columns.
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     pub(super) regex: Regex,
     pub(super) groups: Vec<String>,
 }
