@@ -81,11 +81,8 @@ fn complete(
     let mut stream = engine.stream();
     let sampling = Sampling { temperature: 0.0, max_tokens: new, ..Sampling::default() };
     let requests = (0..).zip(prompts).map(|(id, prompt)| TokenRequest {
-        id,
-        prompt: prompt.ids,
-        sampling: sampling.clone(),
-        seed: 0,
         ends: false,
+        ..TokenRequest::new(id, prompt.ids, sampling.clone())
     });
     stream.ask_tokens(requests.collect());
     let mut texts = BTreeMap::new();
@@ -96,8 +93,10 @@ fn complete(
                 new_tokens += u64::from(completion.completion_tokens.unwrap_or(0));
                 texts.insert(request, completion.text);
             }
-            Streamed::Event(Event::Text { .. }) | Streamed::Waiting => {}
-            Streamed::Refused { request, why, .. } => return Err(format!("prompt {request}: {why}").into()),
+            Streamed::Event(Event::Refused { request, why, .. }) => {
+                return Err(format!("prompt {request}: {why}").into());
+            }
+            Streamed::Event(Event::Prompt { .. } | Event::Text { .. }) | Streamed::Waiting => {}
             Streamed::Idle => break,
         }
     }

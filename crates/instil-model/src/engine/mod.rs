@@ -7,6 +7,7 @@ mod blocks;
 mod sample;
 mod schedule;
 mod score;
+mod served;
 mod session;
 mod text;
 
@@ -16,13 +17,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use instil::chat_template::{ChatTemplate, Conversation, Moment, SpecialTokens, TODAY};
 use instil::lm::{Capabilities, LanguageModel, Message, Scoring, Session};
 pub use instil::lm::{Score, Scored};
+pub use instil::lm::tokens::{Finish, TokenEvent as Event, TokenRequest};
 use instil::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use serde_json::{Map, Value};
 
 use self::blocks::Blocks;
-pub use self::schedule::{Event, Finish};
 pub use self::score::Tokens;
-pub use self::session::{Stream, Streamed, TokenRequest};
+pub use self::session::{Stream, Streamed};
 use crate::adapter::Adapter;
 use crate::decoder::{BLOCK, Cache, Config, Decoder};
 use crate::tokenizer::Tokenizer;
@@ -228,17 +230,23 @@ impl Inner {
     }
 
     /// The tokens of a conversation that is to be answered.
-    fn chat(&self, messages: &[Message]) -> Result<Vec<u32>> {
-        let template =
-            self.template.as_ref().ok_or_else(|| Error::model("the model has no chat template"))?;
+    fn answer(&self, messages: &[Message]) -> Result<Vec<u32>> {
         let messages: Vec<_> = messages
             .iter()
             .map(|message| serde_json::json!({"role": message.role, "content": message.content}))
             .collect();
+        self.chat(&messages, &Map::new())
+    }
+
+    /// The tokens that the model's template makes of messages, with further names for it.
+    fn chat(&self, messages: &[Value], more: &Map<String, Value>) -> Result<Vec<u32>> {
+        let template =
+            self.template.as_ref().ok_or_else(|| Error::model("the model has no chat template"))?;
         let conversation = Conversation {
             add_generation_prompt: true,
             now: Moment::new(TODAY, 0),
-            ..Conversation::of(&messages)
+            extra: more.clone(),
+            ..Conversation::of(messages)
         };
         // The template writes what begins a text itself.
         self.tokenizer.encode(&template.render(&conversation)?, false)

@@ -8,7 +8,10 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use instil::lm::Sampling;
+use instil::lm::tokens::TokenLogprob;
 use instil::rng;
+
+use crate::kernel::rows;
 
 /// The tokens that penalties look at.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +68,37 @@ fn penalise(logits: &mut [f32], sampling: &Sampling, seen: &Seen) {
             let presence = sampling.presence_penalty + sampling.frequency_penalty * f64::from(count);
             *logit -= presence as f32;
         }
+    }
+}
+
+/// What a row of logits says of probabilities before anything is done to it.
+pub(super) struct Likely {
+    /// `ln Σ exp(logit)`, as scores have it.
+    log_sum: f64,
+    top: Vec<(u32, f64)>,
+}
+
+impl Likely {
+    /// Of raw logits, with so many of the likeliest tokens.
+    pub(super) fn of(logits: &[f32], top: usize) -> Self {
+        let log_sum = rows::log_sum_exp(logits);
+        // Few of very many: the list is kept sorted, and nearly every logit is below its end.
+        let mut best: Vec<(u32, f32)> = Vec::with_capacity(top + 1);
+        for (token, &logit) in (0..).zip(logits) {
+            if best.len() < top || best.last().is_some_and(|(_, least)| logit > *least) {
+                let place = best.partition_point(|(_, other)| *other >= logit);
+                best.insert(place, (token, logit));
+                best.truncate(top);
+            }
+        }
+        let top = best.into_iter().map(|(token, logit)| (token, f64::from(logit) - log_sum)).collect();
+        Self { log_sum, top }
+    }
+
+    /// One token of that row.
+    pub(super) fn token(self, logits: &[f32], token: u32) -> TokenLogprob {
+        let logprob = f64::from(logits[token as usize]) - self.log_sum;
+        TokenLogprob { token, logprob: Some(logprob), top: self.top, offset: 0 }
     }
 }
 
@@ -184,6 +218,19 @@ mod tests {
         assert_near(&of(Sampling { min_p: 0.45, ..sampling() }), &[0.0, 2.0 / 9.0, 3.0 / 9.0, 4.0 / 9.0]);
         let both = Sampling { top_k: 3, top_p: 0.5, ..sampling() };
         assert_near(&of(both), &[0.0, 0.0, 3.0 / 7.0, 4.0 / 7.0]);
+    }
+
+    #[test]
+    fn the_likeliest_are_ranked_and_their_probabilities_are_the_raw_ones() {
+        let logits = logs(&[0.1, 0.3, 0.2, 0.3, 0.1]);
+        let scored = Likely::of(&logits, 3).token(&logits, 4);
+        assert_eq!(scored.top.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [1, 3, 2]);
+        let near = |found: f64, share: f64| assert!((found - share.ln()).abs() < 1e-6, "{found}");
+        near(scored.top[0].1, 0.3);
+        near(scored.top[2].1, 0.2);
+        near(scored.logprob.unwrap(), 0.1);
+        assert!(Likely::of(&logits, 0).top.is_empty());
+        assert_eq!(Likely::of(&logits, 9).top.len(), 5);
     }
 
     #[test]

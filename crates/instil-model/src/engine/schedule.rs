@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use instil::lm::tokens::{Finish, Load, TokenEvent as Event, TokenLogprob};
 use instil::lm::{Completion, Sampling};
 use instil::rng::sample_seed;
 use rayon::prelude::*;
@@ -18,41 +19,9 @@ use super::text::Text;
 use crate::decoder::{Cache, Decoder, Step};
 use crate::tokenizer::Tokenizer;
 
-/// What happens to samples, as it happens.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// More text of a sample. Nothing of it is taken back later.
-    Text {
-        /// The request's number.
-        request: u64,
-        /// The sample's number.
-        sample: u32,
-        /// The text that was added.
-        text: String,
-    },
-    /// A sample has ended.
-    Done {
-        /// The request's number.
-        request: u64,
-        /// The sample's number.
-        sample: u32,
-        /// Its whole text.
-        completion: Completion,
-        /// Why it ended.
-        finish: Finish,
-    },
-}
-
-/// Why a completion ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
-    /// The model ended it.
-    Eos,
-    /// A stop string came.
-    Stop,
-    /// It is as long as it may be.
-    Length,
-}
+/// Rows whose logits are held at once, unless more sequences than that are running: a prompt may want them of every
+/// row, and the vocabulary is wide.
+const LOGIT_ROWS: usize = 64;
 
 /// A prompt and what is wanted of it.
 #[derive(Clone, Debug)]
@@ -65,6 +34,12 @@ pub(super) struct Ask {
     pub(super) sample: u32,
     /// Whether the end of text ends it.
     pub(super) ends: bool,
+    /// Whether its text goes on where the prompt's ends.
+    pub(super) continues: bool,
+    /// How many of the likeliest tokens are told at each place, where log-probabilities are wanted.
+    pub(super) logprobs: Option<usize>,
+    /// Whether the prompt's log-probabilities are wanted too.
+    pub(super) echo: bool,
 }
 
 /// The limits of one engine.
@@ -94,6 +69,9 @@ struct Sequence {
     /// The prompt, then what was generated.
     tokens: Vec<u32>,
     prompt: usize,
+    /// How many of its tokens may be shared with others and are known to the cache by what they are: none where the
+    /// logits of all of the prompt are wanted.
+    head: usize,
     /// How long it may become.
     most: usize,
     blocks: Vec<u32>,
@@ -104,6 +82,30 @@ struct Sequence {
     seen: Option<Seen>,
     text: Text,
     ends: bool,
+    logprobs: Option<usize>,
+    /// Whether the prompt's log-probabilities are still to be told.
+    echo: bool,
+    /// What was computed and not told yet.
+    untold: Vec<TokenLogprob>,
+    ended: Option<Finish>,
+}
+
+/// What a row of logits is for.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// How likely this token of the prompt was.
+    Prompt(u32),
+    /// The token that follows.
+    Next,
+    /// Nothing: a prompt that isn't to be completed has ended here.
+    Nothing,
+}
+
+/// What became of a row of logits.
+enum Computed {
+    Prompt(TokenLogprob),
+    Next(u32, Option<TokenLogprob>),
+    Nothing,
 }
 
 impl<'a> Scheduler<'a> {
@@ -150,42 +152,42 @@ impl<'a> Scheduler<'a> {
         tell: &mut dyn FnMut(Event),
     ) -> candle_core::Result<()> {
         self.admit(blocks);
-        let (step, chunks) = self.rows();
+        let (step, chunks, wanted) = self.rows();
         let hidden = self.decoder.forward(&step, cache)?; // [wanted, hidden]
-        if step.wanted.is_empty() {
-            self.logits.clear();
-        } else {
-            self.decoder.logits(&hidden, &mut self.logits)?; // [wanted, vocab]
-        }
         for (sequence, chunk) in self.running.iter_mut().zip(&chunks) {
             sequence.filled += chunk;
-            blocks.fill(&sequence.blocks, sequence.filled.min(sequence.prompt));
+            blocks.fill(&sequence.blocks, sequence.filled.min(sequence.head));
         }
         let vocab = self.decoder.config().vocab;
-        // Those whose last token was computed are those with a row of logits, in the same order.
-        let mut ready: Vec<&mut Sequence> =
-            self.running.iter_mut().filter(|sequence| sequence.filled == sequence.tokens.len()).collect();
-        let next: Vec<u32> = ready
-            .par_iter()
-            .zip(self.logits.par_chunks_mut(vocab))
-            .map(|(sequence, logits)| sequence.next(logits))
-            .collect();
-        let mut ended = Vec::with_capacity(ready.len());
-        for (sequence, token) in ready.iter_mut().zip(next) {
-            ended.push(sequence.push(token, self.tokenizer, tell));
-        }
-        let mut ended = ended.into_iter();
-        self.running.retain_mut(|sequence| {
-            // What was computed last step and has a token more now was ready.
-            let was_ready = sequence.filled + 1 == sequence.tokens.len();
-            let finish = if was_ready { ended.next().flatten() } else { None };
-            if let Some(finish) = finish {
-                blocks.release(&sequence.blocks);
-                tell(sequence.done(finish));
+        let most = LOGIT_ROWS.max(self.running.len());
+        let mut first = 0;
+        for wanted in wanted.chunks(most) {
+            let rows = hidden.narrow(0, first, wanted.len())?;
+            first += wanted.len();
+            self.decoder.logits(&rows, &mut self.logits)?; // [rows, vocab]
+            let running = &self.running;
+            let computed: Vec<Computed> = wanted
+                .par_iter()
+                .zip(self.logits.par_chunks_mut(vocab))
+                .map(|((place, wanted), logits)| running[*place].compute(*wanted, logits))
+                .collect();
+            for ((place, _), computed) in wanted.iter().zip(computed) {
+                self.running[*place].take(computed, self.tokenizer, tell);
             }
-            finish.is_none()
+        }
+        self.running.retain_mut(|sequence| {
+            if let Some(finish) = sequence.ended {
+                blocks.release(&sequence.blocks);
+                sequence.done(finish, tell);
+            }
+            sequence.ended.is_none()
         });
         Ok(())
+    }
+
+    /// How many samples wait, and how many are under way.
+    pub(super) fn load(&self) -> Load {
+        Load { waiting: self.waiting.len(), running: self.running.len() }
     }
 
     /// Lets in whoever there is room for, in order. One that waits for another to fill their common head
@@ -199,8 +201,11 @@ impl<'a> Scheduler<'a> {
             && let Some(ask) = self.waiting.get(place)
         {
             let most = self.limits.window.min(ask.prompt.len() + ask.sampling.max_tokens as usize);
+            let echo = ask.echo && ask.logprobs.is_some();
+            // What is taken from the cache has no logits.
+            let head = if echo { 1 } else { ask.prompt.len() };
             // The last token generated is never fed back.
-            let lease = match blocks.lease(&ask.prompt, most - ask.prompt.len()) {
+            let lease = match blocks.lease(&ask.prompt[..head], most - head) {
                 Ok(lease) => lease,
                 Err(Wait::ForRoom) => break,
                 Err(Wait::ForHead) => {
@@ -210,53 +215,110 @@ impl<'a> Scheduler<'a> {
             };
             let Some(ask) = self.waiting.remove(place) else { break };
             unfilled += ask.prompt.len() - lease.filled;
+            let detokenizer = match ask.continues {
+                true => self.tokenizer.detokenizer().after(&ask.prompt),
+                false => self.tokenizer.detokenizer(),
+            };
             self.running.push(Sequence {
                 request: ask.request,
                 sample: ask.sample,
                 prompt: ask.prompt.len(),
+                head,
                 most,
                 blocks: lease.blocks,
                 filled: lease.filled,
                 seed: sample_seed(ask.seed, ask.sample),
                 seen: sample::is_penalised(&ask.sampling).then(|| Seen::prompt(&ask.prompt)),
-                text: Text::new(self.tokenizer.detokenizer(), &ask.sampling.stop),
+                text: Text::new(detokenizer, &ask.sampling.stop),
+                untold: if echo { vec![first_of(&ask.prompt)] } else { Vec::new() },
                 tokens: ask.prompt,
                 ends: ask.ends,
                 sampling: ask.sampling,
+                logprobs: ask.logprobs,
+                echo,
+                ended: None,
             });
         }
     }
 
-    /// The rows of the next step, and how many of them each sequence has.
-    fn rows(&self) -> (Step, Vec<usize>) {
+    /// The rows of the next step, how many of them each sequence has, and what the rows with logits are for, with the
+    /// place of their sequence.
+    fn rows(&self) -> (Step, Vec<usize>, Vec<(usize, Wanted)>) {
         let mut left = self.limits.rows.saturating_sub(self.running.len());
         let mut step = Step::default();
         let mut chunks = Vec::with_capacity(self.running.len());
-        for sequence in &self.running {
+        let mut wanted = Vec::with_capacity(self.running.len());
+        for (place, sequence) in self.running.iter().enumerate() {
             let unfilled = &sequence.tokens[sequence.filled..];
             // Every sequence has one row at least, so that none waits for the prompts of others.
             let chunk = unfilled.len().min(1 + left);
             left -= chunk - 1;
             step.push(&unfilled[..chunk], sequence.filled, &sequence.blocks);
+            // Rows of a step are far below 2^32.
+            let end = step.tokens.len() as u32;
+            if sequence.echo {
+                let following = unfilled.iter().skip(1).take(chunk);
+                step.wanted.extend((end - chunk as u32..).take(following.len()));
+                wanted.extend(following.map(|token| (place, Wanted::Prompt(*token))));
+            }
             if chunk == unfilled.len() {
-                // Rows of a step are far below 2^32.
-                step.wanted.push(step.tokens.len() as u32 - 1);
+                step.wanted.push(end - 1);
+                let is_full = sequence.tokens.len() >= sequence.most;
+                wanted.push((place, if is_full { Wanted::Nothing } else { Wanted::Next }));
             }
             chunks.push(chunk);
         }
-        (step, chunks)
+        (step, chunks, wanted)
     }
 }
 
 impl Sequence {
-    fn next(&self, logits: &mut [f32]) -> u32 {
-        let step = (self.tokens.len() - self.prompt) as u64;
-        sample::next(logits, &self.sampling, self.seen.as_ref(), self.seed, step)
+    /// What a row of logits says.
+    fn compute(&self, wanted: Wanted, logits: &mut [f32]) -> Computed {
+        match wanted {
+            Wanted::Nothing => Computed::Nothing,
+            Wanted::Prompt(token) => {
+                let likely = sample::Likely::of(logits, self.logprobs.unwrap_or(0));
+                Computed::Prompt(likely.token(logits, token))
+            }
+            Wanted::Next => {
+                let likely = self.logprobs.map(|top| sample::Likely::of(logits, top));
+                // Penalties change the logits.
+                let raw = (likely.is_some() && self.seen.is_some()).then(|| logits.to_vec());
+                let step = (self.tokens.len() - self.prompt) as u64;
+                let token = sample::next(logits, &self.sampling, self.seen.as_ref(), self.seed, step);
+                let raw = raw.as_deref().unwrap_or(logits);
+                Computed::Next(token, likely.map(|likely| likely.token(raw, token)))
+            }
+        }
+    }
+
+    /// Takes what a row of logits said.
+    fn take(&mut self, computed: Computed, tokenizer: &Tokenizer, tell: &mut dyn FnMut(Event)) {
+        if let Computed::Prompt(scored) = computed {
+            self.untold.push(scored);
+            return;
+        }
+        if std::mem::take(&mut self.echo) {
+            let tokens = std::mem::take(&mut self.untold);
+            tell(Event::Prompt { request: self.request, sample: self.sample, tokens });
+        }
+        self.ended = match computed {
+            Computed::Next(token, scored) => self.push(token, scored, tokenizer, tell),
+            _ => Some(Finish::Length),
+        };
     }
 
     /// Takes one more token; says whether it was the last.
-    fn push(&mut self, token: u32, tokenizer: &Tokenizer, tell: &mut dyn FnMut(Event)) -> Option<Finish> {
+    fn push(
+        &mut self,
+        token: u32,
+        scored: Option<TokenLogprob>,
+        tokenizer: &Tokenizer,
+        tell: &mut dyn FnMut(Event),
+    ) -> Option<Finish> {
         self.tokens.push(token);
+        self.untold.extend(scored.map(|scored| TokenLogprob { offset: self.text.characters(), ..scored }));
         if self.ends && tokenizer.eos().contains(&token) {
             return Some(Finish::Eos);
         }
@@ -265,8 +327,8 @@ impl Sequence {
         }
         let (text, stopped) = self.text.push(token);
         if !text.is_empty() {
-            let text = text.to_owned();
-            tell(Event::Text { request: self.request, sample: self.sample, text });
+            let (text, tokens) = (text.to_owned(), std::mem::take(&mut self.untold));
+            tell(Event::Text { request: self.request, sample: self.sample, text, tokens });
         }
         match stopped {
             true => Some(Finish::Stop),
@@ -274,14 +336,25 @@ impl Sequence {
         }
     }
 
-    fn done(&mut self, finish: Finish) -> Event {
+    /// Tells what is left of the text, and the end.
+    fn done(&mut self, finish: Finish, tell: &mut dyn FnMut(Event)) {
+        let (request, sample) = (self.request, self.sample);
+        let (rest, text) = self.text.finish();
+        if !rest.is_empty() || !self.untold.is_empty() {
+            tell(Event::Text { request, sample, text: rest, tokens: std::mem::take(&mut self.untold) });
+        }
         // A completion's tokens are bounded by the window, far below 2^32.
         let completion = Completion {
-            text: self.text.finish(),
+            text,
             truncated: finish == Finish::Length,
             prompt_tokens: Some(self.prompt as u32),
             completion_tokens: Some((self.tokens.len() - self.prompt) as u32),
         };
-        Event::Done { request: self.request, sample: self.sample, completion, finish }
+        tell(Event::Done { request, sample, completion, finish });
     }
+}
+
+/// A text's first token, which nothing precedes.
+fn first_of(prompt: &[u32]) -> TokenLogprob {
+    TokenLogprob { token: prompt[0], logprob: None, top: Vec::new(), offset: 0 }
 }

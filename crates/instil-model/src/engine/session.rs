@@ -1,50 +1,35 @@
 //! A session: requests in, text and ends out, a thread of forward passes in between.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Result as Caught;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
 use instil::Result;
-use instil::lm::{Event as Ended, Input, Next, Outcome, Request, Sampling, Session, TICK};
+use instil::lm::tokens::{Load, Tell, TokenEvent as Event, TokenRequest};
+use instil::lm::{Event as Ended, Input, Next, Outcome, Request, Session, TICK};
 
-use super::schedule::{Ask, Event, Scheduler};
+use super::schedule::{Ask, Scheduler};
 use super::{Inner, Memory, failed};
 
 /// Samples that wait for each one under way, so that a place that is free is taken at once.
 const QUEUE: usize = 2;
 
-/// A prompt in tokens.
-#[derive(Clone, Debug)]
-pub struct TokenRequest {
-    /// The caller's number for it.
-    pub id: u64,
-    /// The whole prompt, with whatever begins a text.
-    pub prompt: Vec<u32>,
-    /// How tokens are drawn.
-    pub sampling: Sampling,
-    /// The seed, as in [`Request`].
-    pub seed: u64,
-    /// Whether the end of text ends the completion; without it nothing but its length and stop strings do.
-    pub ends: bool,
-}
-
 /// What a session's thread is told.
-enum Command {
+pub(super) enum Command {
     Ask(Vec<Request>),
     AskTokens(Vec<TokenRequest>),
+    /// A request whose events go to this listener and not to the session.
+    AskFor(TokenRequest, Tell),
     Cancel(u64),
 }
 
 /// What it tells.
 enum Told {
     Event(Event),
-    Refused {
-        request: u64,
-        sample: u32,
-        why: String,
-    },
     /// The thread has ended by a mistake of this crate.
     Failed(Caught<instil::Error>),
 }
@@ -58,22 +43,25 @@ pub struct Stream {
     /// Samples that haven't ended.
     pending: usize,
     capacity: usize,
+    state: Arc<State>,
 }
+
+/// What the thread lets others see.
+#[derive(Default)]
+struct State {
+    has_ended: AtomicBool,
+    waiting: AtomicUsize,
+    running: AtomicUsize,
+}
+
+/// Who hears of which request, and how many of its samples haven't ended.
+type Listeners = HashMap<u64, (Tell, usize)>;
 
 /// What a [`Stream`] gives.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Streamed {
-    /// Text, or an end.
+    /// Text, an end or a refusal.
     Event(Event),
-    /// A sample that can't be made, and why.
-    Refused {
-        /// The request's number.
-        request: u64,
-        /// The sample's number.
-        sample: u32,
-        /// Why.
-        why: String,
-    },
     /// Nothing happened within [`TICK`]; samples are under way.
     Waiting,
     /// Nothing is under way.
@@ -87,11 +75,14 @@ impl Stream {
         let is_dropped = Arc::new(AtomicBool::new(false));
         let capacity = inner.limits.sequences * (1 + QUEUE);
         let dropped = Arc::clone(&is_dropped);
+        let state = Arc::new(State::default());
+        let shown = Arc::clone(&state);
         std::thread::spawn(move || {
             // A mistake of this crate is carried to the caller, who would else wait for ever.
             let ended = catch_unwind(AssertUnwindSafe(|| {
-                inner.pool.install(|| run(&inner, &asked, &tell, &dropped))
+                inner.pool.install(|| run(&inner, &asked, &tell, &dropped, &shown))
             }));
+            shown.has_ended.store(true, Ordering::Relaxed);
             let failure = match ended {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => Ok(failed(error)),
@@ -100,7 +91,7 @@ impl Stream {
             // Whoever doesn't listen any more needs no answer.
             let _ = tell.send(Told::Failed(failure));
         });
-        Self { commands: Some(commands), told, is_dropped, pending: 0, capacity }
+        Self { commands: Some(commands), told, is_dropped, pending: 0, capacity, state }
     }
 
     /// Takes a request.
@@ -109,9 +100,9 @@ impl Stream {
         self.command(Command::Ask(requests));
     }
 
-    /// Takes prompts in tokens, a sample of each.
+    /// Takes prompts in tokens.
     pub fn ask_tokens(&mut self, requests: Vec<TokenRequest>) {
-        self.pending += requests.len();
+        self.pending += requests.iter().map(|request| request.samples as usize).sum::<usize>();
         self.command(Command::AskTokens(requests));
     }
 
@@ -121,7 +112,18 @@ impl Stream {
         self.command(Command::Cancel(request));
     }
 
-    fn command(&self, command: Command) {
+    /// How many samples wait and run, as of the last forward pass.
+    pub(super) fn load(&self) -> Load {
+        let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        Load { waiting: count(&self.state.waiting), running: count(&self.state.running) }
+    }
+
+    /// Whether the thread still answers.
+    pub(super) fn is_alive(&self) -> bool {
+        !self.state.has_ended.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn command(&self, command: Command) {
         if let Some(commands) = &self.commands {
             // If the thread has ended, the next event says why.
             let _ = commands.send(command);
@@ -138,12 +140,8 @@ impl Stream {
         }
         match self.told.recv_timeout(TICK) {
             Ok(Told::Event(event)) => {
-                self.pending -= usize::from(matches!(event, Event::Done { .. }));
+                self.pending -= usize::from(is_end(&event));
                 Ok(Streamed::Event(event))
-            }
-            Ok(Told::Refused { request, sample, why }) => {
-                self.pending -= 1;
-                Ok(Streamed::Refused { request, sample, why })
             }
             Ok(Told::Failed(Ok(error))) => Err(error),
             Ok(Told::Failed(Err(panic))) => resume_unwind(panic),
@@ -172,11 +170,13 @@ impl Session for Stream {
     fn next(&mut self) -> Result<Next> {
         loop {
             let (request, sample, outcome) = match self.wait()? {
-                Streamed::Event(Event::Text { .. }) => continue,
+                Streamed::Event(Event::Prompt { .. } | Event::Text { .. }) => continue,
                 Streamed::Event(Event::Done { request, sample, completion, .. }) => {
                     (request, sample, Outcome::Text(completion))
                 }
-                Streamed::Refused { request, sample, why } => (request, sample, Outcome::Refused(why)),
+                Streamed::Event(Event::Refused { request, sample, why }) => {
+                    (request, sample, Outcome::Refused(why))
+                }
                 Streamed::Waiting => return Ok(Next::Waiting),
                 Streamed::Idle => return Ok(Next::Idle),
             };
@@ -191,12 +191,17 @@ fn run(
     asked: &Receiver<Command>,
     tell: &Sender<Told>,
     is_dropped: &AtomicBool,
+    state: &State,
 ) -> candle_core::Result<()> {
     let mut memory = inner.memory();
     let Memory { cache, blocks } = &mut *memory;
     let mut scheduler = Scheduler::new(&inner.decoder, &inner.tokenizer, inner.limits);
+    let mut listeners = Listeners::new();
     'steps: while !is_dropped.load(Ordering::Relaxed) {
         loop {
+            let load = scheduler.load();
+            state.waiting.store(load.waiting, Ordering::Relaxed);
+            state.running.store(load.running, Ordering::Relaxed);
             // Where nothing is under way there is time to wait.
             let command = match scheduler.is_idle() {
                 true => asked.recv().map_err(|_| TryRecvError::Disconnected),
@@ -204,33 +209,66 @@ fn run(
             };
             match command {
                 Ok(Command::Ask(requests)) => requests.into_iter().for_each(|request| {
-                    take(inner, request, &mut scheduler, tell);
+                    take(inner, request, &mut scheduler, &mut |event| told(event, &mut listeners, tell));
                 }),
                 Ok(Command::AskTokens(requests)) => requests.into_iter().for_each(|request| {
-                    take_tokens(inner, request, &mut scheduler, tell);
+                    take_tokens(inner, request, &mut scheduler, &mut |event| {
+                        told(event, &mut listeners, tell)
+                    });
                 }),
-                Ok(Command::Cancel(request)) => scheduler.cancel(request, blocks),
+                Ok(Command::AskFor(request, listener)) => {
+                    listeners.insert(request.id, (listener, request.samples as usize));
+                    take_tokens(inner, request, &mut scheduler, &mut |event| {
+                        told(event, &mut listeners, tell)
+                    });
+                }
+                Ok(Command::Cancel(request)) => {
+                    listeners.remove(&request);
+                    scheduler.cancel(request, blocks);
+                }
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => break 'steps,
             }
         }
-        scheduler.step(cache, blocks, &mut |event| {
-            // Whoever doesn't listen any more has dropped the session.
-            let _ = tell.send(Told::Event(event));
-        })?;
+        scheduler.step(cache, blocks, &mut |event| told(event, &mut listeners, tell))?;
     }
     scheduler.clear(blocks);
     Ok(())
 }
 
+/// Gives an event to whoever listens to its request: a listener of its own, or the session.
+fn told(event: Event, listeners: &mut Listeners, tell: &Sender<Told>) {
+    let (Event::Prompt { request, .. }
+    | Event::Text { request, .. }
+    | Event::Done { request, .. }
+    | Event::Refused { request, .. }) = &event;
+    let Entry::Occupied(mut listener) = listeners.entry(*request) else {
+        // Whoever doesn't listen any more has dropped the session.
+        let _ = tell.send(Told::Event(event));
+        return;
+    };
+    let (hear, left) = listener.get_mut();
+    *left -= usize::from(is_end(&event));
+    let is_last = *left == 0;
+    hear(event);
+    if is_last {
+        drop(listener.remove());
+    }
+}
+
+/// Whether an event is the last of its sample.
+fn is_end(event: &Event) -> bool {
+    matches!(event, Event::Done { .. } | Event::Refused { .. })
+}
+
 /// Puts a request's samples into the queue, or refuses them.
-fn take(inner: &Inner, request: Request, scheduler: &mut Scheduler<'_>, tell: &Sender<Told>) {
-    let sampling = Arc::new(request.sampling);
+fn take(inner: &Inner, request: Request, scheduler: &mut Scheduler<'_>, tell: &mut dyn FnMut(Event)) {
     let tokens = match &request.input {
         Input::Prompt(text) => inner.tokenizer.encode_prompt(text),
-        Input::Messages(messages) => inner.chat(messages),
+        Input::Messages(messages) => inner.answer(messages),
     };
-    match tokens.map_err(|e| e.to_string()).and_then(|tokens| fitting(inner, tokens)) {
+    let sampling = Arc::new(request.sampling);
+    match tokens.map_err(|e| e.to_string()).and_then(|tokens| fitting(inner, tokens, 1)) {
         Ok(prompt) => {
             for sample in request.samples {
                 scheduler.push(Ask {
@@ -240,43 +278,60 @@ fn take(inner: &Inner, request: Request, scheduler: &mut Scheduler<'_>, tell: &S
                     seed: request.seed,
                     sample,
                     ends: true,
+                    continues: false,
+                    logprobs: None,
+                    echo: false,
                 });
             }
         }
-        Err(why) => {
-            for sample in request.samples {
-                let _ = tell.send(Told::Refused { request: request.id, sample, why: why.clone() });
-            }
-        }
+        Err(why) => refuse(request.id, request.samples, &why, tell),
     }
 }
 
 /// [`take`] for a prompt in tokens.
-fn take_tokens(inner: &Inner, request: TokenRequest, scheduler: &mut Scheduler<'_>, tell: &Sender<Told>) {
-    match fitting(inner, request.prompt) {
-        Ok(prompt) => scheduler.push(Ask {
-            request: request.id,
-            prompt,
-            sampling: Arc::new(request.sampling),
-            seed: request.seed,
-            sample: 0,
-            ends: request.ends,
-        }),
-        Err(why) => {
-            let _ = tell.send(Told::Refused { request: request.id, sample: 0, why });
+fn take_tokens(
+    inner: &Inner,
+    request: TokenRequest,
+    scheduler: &mut Scheduler<'_>,
+    tell: &mut dyn FnMut(Event),
+) {
+    let least = usize::from(request.sampling.max_tokens > 0);
+    let sampling = Arc::new(request.sampling);
+    match fitting(inner, request.prompt, least) {
+        Ok(prompt) => {
+            for sample in 0..request.samples {
+                scheduler.push(Ask {
+                    request: request.id,
+                    prompt: prompt.clone(),
+                    sampling: Arc::clone(&sampling),
+                    seed: request.seed,
+                    sample,
+                    ends: request.ends,
+                    continues: request.continues,
+                    logprobs: request.logprobs,
+                    echo: request.echo,
+                });
+            }
         }
+        Err(why) => refuse(request.id, 0..request.samples, &why, tell),
     }
 }
 
-/// The tokens of a prompt if it can be completed, or why not.
-fn fitting(inner: &Inner, tokens: Vec<u32>) -> std::result::Result<Vec<u32>, String> {
+fn refuse(request: u64, samples: impl IntoIterator<Item = u32>, why: &str, tell: &mut dyn FnMut(Event)) {
+    for sample in samples {
+        tell(Event::Refused { request, sample, why: why.to_owned() });
+    }
+}
+
+/// The tokens of a prompt if it can be completed by `least` tokens, or why not.
+fn fitting(inner: &Inner, tokens: Vec<u32>, least: usize) -> std::result::Result<Vec<u32>, String> {
     let (window, vocab) = (inner.limits.window, inner.decoder.config().vocab);
     if let Some(token) = tokens.iter().find(|token| **token as usize >= vocab) {
         return Err(format!("token {token} isn't in the model's vocabulary of {vocab}"));
     }
     match tokens.len() {
         0 => Err("the prompt has no token".to_owned()),
-        len if len >= window => {
+        len if len + least > window => {
             Err(format!("the prompt has {len} tokens, and the model's window is {window}"))
         }
         _ => Ok(tokens),

@@ -9,21 +9,27 @@ pub(super) struct Text {
     text: String,
     /// How much of it was handed out: what may become a stop string is held back.
     told: usize,
+    /// Characters of `text`.
+    characters: usize,
+    /// Whether a stop string has come.
+    stopped: bool,
 }
 
 impl Text {
     pub(super) fn new(detokenizer: Detokenizer, stop: &[String]) -> Self {
-        Self { detokenizer, stop: stop.to_vec(), text: String::new(), told: 0 }
+        Self { detokenizer, stop: stop.to_vec(), text: String::new(), told: 0, characters: 0, stopped: false }
     }
 
     /// The text that is certain now and wasn't before, and whether a stop string has come.
     pub(super) fn push(&mut self, token: u32) -> (&str, bool) {
         let Some(piece) = self.detokenizer.push(token) else { return ("", false) };
         self.text.push_str(&piece);
+        self.characters += piece.chars().count();
         // None was whole before this piece came, so none begins before what was told.
         let found = self.stop.iter().filter_map(|stop| self.text[self.told..].find(stop.as_str())).min();
         if let Some(at) = found {
             self.text.truncate(self.told + at);
+            self.stopped = true;
         }
         let certain = self.text.len() - self.held(found.is_some());
         let told = std::mem::replace(&mut self.told, certain);
@@ -42,11 +48,18 @@ impl Text {
         self.stop.iter().filter_map(longest).max().unwrap_or(0)
     }
 
-    /// The whole text. An unfinished character at its end is written as the replacement character.
-    pub(super) fn finish(&mut self) -> String {
-        if let Some(rest) = self.detokenizer.finish() {
+    /// How many characters it has, those held back included.
+    pub(super) fn characters(&self) -> usize {
+        self.characters
+    }
+
+    /// What wasn't handed out yet, and the whole text. An unfinished character at its end is written as the
+    /// replacement character; behind a stop string nothing is.
+    pub(super) fn finish(&mut self) -> (String, String) {
+        if let Some(rest) = self.detokenizer.finish().filter(|_| !self.stopped) {
             self.text.push_str(&rest);
         }
-        std::mem::take(&mut self.text)
+        let rest = self.text.get(self.told..).unwrap_or_default().to_owned();
+        (rest, std::mem::take(&mut self.text))
     }
 }

@@ -181,6 +181,15 @@ impl Detokenizer {
         Self { pieces, tokenizer, held: Vec::new(), ids: Vec::new(), begun: false, emitted: false }
     }
 
+    /// One whose text goes on behind that of these tokens: a blank at its head isn't at the head of a text.
+    #[must_use]
+    pub fn after(mut self, tokens: &[u32]) -> Self {
+        let is_text = |id: &u32| !matches!(self.pieces.pieces.get(*id as usize), None | Some(Piece::Nothing));
+        self.begun = tokens.iter().any(is_text);
+        self.emitted = self.begun;
+        self
+    }
+
     /// The text that is certain with this token; none while it isn't. A decoder that isn't understood makes
     /// nothing certain before the end.
     pub fn push(&mut self, id: u32) -> Option<String> {

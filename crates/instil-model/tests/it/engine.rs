@@ -208,10 +208,10 @@ fn prompts_that_cannot_be_completed_are_refused() {
     assert!(matches!(found[&(2, 0)], Outcome::Text(_)));
 
     let mut stream = engine.stream();
-    let asked = |id, prompt| TokenRequest { id, prompt, sampling: warm(4), seed: 0, ends: true };
+    let asked = |id, prompt| TokenRequest::new(id, prompt, warm(4));
     stream.ask_tokens(vec![asked(1, vec![]), asked(2, vec![1, 9_999])]);
     let mut whys = BTreeMap::new();
-    while let Streamed::Refused { request, why, .. } = stream.wait().unwrap() {
+    while let Streamed::Event(Event::Refused { request, why, .. }) = stream.wait().unwrap() {
         whys.insert(request, why);
     }
     assert!(whys[&1].contains("no token") && whys[&2].contains("9999"), "{whys:?}");
@@ -223,7 +223,7 @@ fn a_completion_ends_at_the_window() {
     let mut stream = engine.stream();
     let prompt = vec![5; engine.window() - 3];
     let sampling = Sampling { temperature: 0.0, max_tokens: 50, ..Sampling::default() };
-    stream.ask_tokens(vec![TokenRequest { id: 1, prompt, sampling, seed: 0, ends: false }]);
+    stream.ask_tokens(vec![TokenRequest { ends: false, ..TokenRequest::new(1, prompt, sampling) }]);
     loop {
         if let Streamed::Event(Event::Done { completion, finish, .. }) = stream.wait().unwrap() {
             assert_eq!((completion.completion_tokens, finish), (Some(3), Finish::Length));

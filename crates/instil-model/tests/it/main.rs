@@ -9,3 +9,4 @@ mod golden;
 mod merge;
 mod nf4;
 mod train;
+mod tokens;

@@ -7,6 +7,7 @@ pub mod pool;
 pub mod replay;
 pub mod score;
 pub mod scripted;
+pub mod tokens;
 
 use std::sync::Arc;
 
