@@ -48,6 +48,8 @@ pub(crate) enum Verb {
     Pull(PullArgs),
     /// Publish a dataset on the Hugging Face Hub.
     Push(PushArgs),
+    /// Put a model behind the OpenAI API.
+    Serve(ServeArgs),
     /// Whether this machine, and an endpoint if one is named, is ready.
     Doctor(DoctorArgs),
 }
@@ -598,6 +600,70 @@ pub(crate) struct PushArgs {
     pub(crate) dry_run: bool,
 
     /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// A folder with weights, a .gguf file, or an id of the Hub
+    #[arg(short, long)]
+    pub(crate) model: String,
+
+    /// How the weights lie in memory: auto, none, q8_0, q4_k [default: auto]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) quantize: Option<String>,
+
+    /// Keep quantised weights in this folder for the next time
+    #[arg(long, value_name = "DIR")]
+    pub(crate) weights_cache: Option<PathBuf>,
+
+    /// Threads of the model [default: one a processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+
+    /// What clients are told the model is called [default: the folder's, file's or Hub's name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// The address to listen at; one that others can reach needs --api-key [default: 127.0.0.1]
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+
+    /// The port; 0 takes any that is free [default: 8000]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+
+    /// What requests must bring as `Authorization: Bearer KEY`; better given as INSTIL_API_KEY, which no list of
+    /// processes shows
+    #[arg(long, value_name = "KEY")]
+    pub(crate) api_key: Option<String>,
+
+    /// Completions that may wait besides those under way; more are told to come again (429) [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_queue: Option<usize>,
+
+    /// The most bytes of a request's body [default: 4194304]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_body: Option<usize>,
+
+    /// The most connections at once [default: 512]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_connections: Option<usize>,
+
+    /// Seconds that a client may take to send a request, or to take the next part of its answer [default: 30]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: Option<u64>,
+
+    /// Seconds that requests under way may go on after Ctrl-C or SIGTERM [default: 30]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=86_400))]
+    pub(crate) stop_within: Option<u64>,
+
+    /// Print one line of JSON on stdout once requests are answered: base_url, model, window
     #[arg(long)]
     pub(crate) json: bool,
 

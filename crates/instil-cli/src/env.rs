@@ -6,6 +6,9 @@ pub(crate) const OPENAI_API_KEY: &str = "OPENAI_API_KEY";
 /// The endpoint's base URL where `--endpoint` is not given and `--model` names something else than `rules`.
 pub(crate) const OPENAI_BASE_URL: &str = "OPENAI_BASE_URL";
 
+/// The key that `serve` asks of its clients. It is never printed or stored.
+pub(crate) const INSTIL_API_KEY: &str = "INSTIL_API_KEY";
+
 /// The folder of the Hub's cache.
 pub(crate) const HF_HUB_CACHE: &str = "HF_HUB_CACHE";
 

@@ -288,7 +288,8 @@ impl Local {
         Ok(tokenizer.map(|tokenizer| Window { tokens: checkpoint.config().positions, tokenizer }))
     }
 
-    fn load(&self) -> Result<Engine> {
+    /// The model, in memory.
+    pub(crate) fn load(&self) -> Result<Engine> {
         Engine::load(&self.path, &self.settings)
     }
 }

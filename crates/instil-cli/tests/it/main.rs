@@ -14,5 +14,6 @@ mod local;
 mod recorded;
 mod regressions;
 mod score;
-mod support;
+mod serve;
 mod server;
+mod support;

@@ -55,6 +55,7 @@ impl Place {
         command.args(args).current_dir(self.folder.path());
         for variable in [
             "OPENAI_API_KEY",
+            "INSTIL_API_KEY",
             "OPENAI_BASE_URL",
             "HF_HOME",
             "HF_HUB_CACHE",
