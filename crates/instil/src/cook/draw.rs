@@ -117,7 +117,7 @@ impl Rng {
 /// A number below `n` from one of 32 bits.
 #[inline]
 fn scale(random: u64, n: u32) -> u32 {
-    (random * u64::from(n) >> 32) as u32
+    ((random * u64::from(n)) >> 32) as u32
 }
 
 #[cfg(test)]

@@ -286,8 +286,10 @@ fn read<'a>(segments: &[Segment], text: &'a str, reading: &mut Reading<'a>) -> O
                         break;
                     }
                     let Some(behind) = rest.strip_prefix(shape.head(item).as_str()) else { break };
+                    // What nothing ends is no item.
+                    let next = shape.head(item + 1);
+                    let Some(end) = end_of(behind, follow, Some((&next, &shape.after))) else { break };
                     item += 1;
-                    let end = end_of(behind, follow, Some((&shape.head(item), &shape.after)))?;
                     reading.push(*slot, words(&behind[..end]));
                     rest = &behind[end..];
                 }

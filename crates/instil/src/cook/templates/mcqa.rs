@@ -169,7 +169,7 @@ impl Template for Mcqa {
         let options = asked.items(OPTIONS);
         let best = best_option(&overlaps(options, asked.first(QUESTION)))?;
         Some(match settings.at(OUTPUT).lo {
-            0 if asked.wanted() == ANSWER => vec![char::from(b'A' + best as u8).to_string()],
+            0 if asked.wanted() != GOLD => vec![char::from(b'A' + best as u8).to_string()],
             _ => owned(&options[best]),
         })
     }

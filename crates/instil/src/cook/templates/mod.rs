@@ -4,9 +4,17 @@
 //! read and shares no code with `make`. The rules and all numbers are ours; of the published templates only what
 //! spec/cookbook.md marks as confirmed is known.
 
-mod doc_qa;
-mod lookup;
 mod mcqa;
+mod commonsense;
+mod disambiguation;
+mod doc_qa;
+mod retrieval;
+mod lookup;
+mod matching;
+mod support;
+mod poetry;
+mod last_word;
+mod summary;
 
 use std::fmt;
 use std::sync::Arc;
@@ -116,7 +124,19 @@ pub trait Template: Send + Sync + fmt::Debug {
 
 /// Every template, in the order of spec/cookbook.md 2.
 pub fn templates() -> Vec<Arc<dyn Template>> {
-    vec![Arc::new(mcqa::Mcqa), Arc::new(doc_qa::DocQa), Arc::new(lookup::Lookup)]
+    vec![
+        Arc::new(mcqa::Mcqa),
+        Arc::new(commonsense::Commonsense),
+        Arc::new(disambiguation::Disambiguation),
+        Arc::new(doc_qa::DocQa),
+        Arc::new(retrieval::Retrieval),
+        Arc::new(lookup::Lookup),
+        Arc::new(matching::Matching),
+        Arc::new(support::Support),
+        Arc::new(poetry::Poetry),
+        Arc::new(last_word::LastWord),
+        Arc::new(summary::Summary),
+    ]
 }
 
 /// The template of this name.

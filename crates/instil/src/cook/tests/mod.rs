@@ -1,7 +1,9 @@
 //! What every template is held to: see `contract` for the list.
 
 mod contract;
+mod examples;
 mod frames;
+mod report;
 
 use std::sync::Arc;
 
