@@ -51,7 +51,7 @@ pub(crate) fn run(args: ScoreArgs) -> Result<u8> {
     let options = Options { eos: args.eos, apart: args.apart };
     let rows = source::open_rows(files)?.take(args.limit.map_or(usize::MAX, |limit| limit as usize));
     let mut take = |outcome: Outcome| match (outcome, &mut writer) {
-        (Outcome::Scored(row), Some(writer)) => writer.push(&ObjectWriter::row(&row, &[], false)),
+        (Outcome::Scored(row), Some(writer)) => writer.push(&ObjectWriter::row(&row, &[], false, 128)),
         (Outcome::Scored(row), None) => {
             output::data(&serde_json::Value::Object(row).to_string());
             Ok(())

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use instil::chat_template::{ChatTemplate, Conversation, Moment, SpecialTokens, TODAY};
+pub use instil::lm::tokens::{Finish, TokenEvent as Event, TokenRequest};
 use instil::lm::{Capabilities, LanguageModel, Message, Scoring, Session};
 pub use instil::lm::{Score, Scored};
-pub use instil::lm::tokens::{Finish, TokenEvent as Event, TokenRequest};
 use instil::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Map, Value};
