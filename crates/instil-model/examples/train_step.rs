@@ -22,6 +22,14 @@ fn memory(key: &str) -> f64 {
     kilobytes.unwrap_or_default() / 1024.0
 }
 
+/// Seconds of processor time that this process has had, of all its threads, to a hundredth.
+fn processor() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the name, which may hold blanks: the state is the first, user and system time are the 12th and 13th.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let value = |name: &str| -> Option<&str> {
@@ -58,11 +66,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let examples: Vec<Example> = (0..batch as u64).map(|row| Example::text(tokens(row).collect())).collect();
     let batch: Vec<&Example> = examples.iter().collect();
     let before = memory("VmHWM");
-    let (mut seconds, mut losses) = (Vec::new(), Vec::new());
+    let (mut seconds, mut busy, mut losses) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..steps {
-        let start = Instant::now();
+        let (start, had) = (Instant::now(), processor());
         let (loss, _) = trainer.step(&batch, 1e-4)?;
         seconds.push(start.elapsed().as_secs_f64());
+        busy.push(processor() - had);
         losses.push(loss);
     }
     if let Some(folder) = value("--save") {
@@ -71,6 +80,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let said = json!({
         "trained": trainer.trained(),
         "seconds": seconds,
+        "processor_seconds": busy,
         "losses": losses,
         "before_mib": before,
         "peak_mib": memory("VmHWM"),

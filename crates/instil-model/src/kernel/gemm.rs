@@ -20,6 +20,9 @@ const DEPTH: usize = 512;
 /// The most rows of the left factor that are packed at once.
 const ROWS: usize = 3072;
 
+/// The most columns of the right factor that are packed at once.
+const COLUMNS: usize = 4096;
+
 /// Multiply-adds below which a product stays on its thread: smaller ones are parts of what is split already.
 const SPLIT_FROM: usize = 1 << 22;
 
@@ -122,46 +125,63 @@ impl Gemm<'_> {
         }
         let out = Out(out.as_mut_ptr());
         let is_small = m * n * k < SPLIT_FROM;
-        let panels = n.div_ceil(N * LANES);
         let pieces = k.div_ceil(DEPTH);
+        let most = match self.right {
+            // Rows of stored weights are widened whole.
+            Right::Weights(_) => n,
+            Right::View(_) | Right::Transposed(_) => COLUMNS,
+        };
         // Taken and not borrowed: while this thread waits for others, rayon may let it begin another product.
         let (mut left, mut right) = SCRATCH.take();
         for piece in 0..pieces {
             let depth = super::part(k, pieces, piece);
-            grow(&mut right, panels * N * LANES * depth.len());
-            self.pack_right::<N>(is_small, depth.clone(), &mut right);
-            for first in (0..m).step_by(ROWS) {
-                let rows = first..m.min(first + ROWS);
-                let groups = rows.len().div_ceil(M);
-                grow(&mut left, groups * M * depth.len());
-                self.pack_left::<M>(is_small, rows.clone(), depth.clone(), &mut left);
-                let (left, right) = (&*left, &*right);
-                split(is_small, panels * groups, M * N * LANES * depth.len(), |range| {
-                    let task = Task::<M, N> {
-                        left,
-                        right,
-                        depth: depth.len(),
-                        groups,
-                        range,
-                        rows: rows.clone(),
-                        columns: n,
-                        out,
-                        stride,
-                        scale: self.scale,
-                        add: self.add || piece > 0,
-                    };
-                    // SAFETY: the panels hold the piece whole; the tiles of the range are this task's alone and inside
-                    // `out`, whose length was checked; `isa` is this processor's.
-                    unsafe { isa.run(task) }
-                });
+            for first in (0..n).step_by(most) {
+                let columns = first..n.min(first + most);
+                let panels = columns.len().div_ceil(N * LANES);
+                grow(&mut right, panels * N * LANES * depth.len());
+                self.pack_right::<N>(is_small, columns.clone(), depth.clone(), &mut right);
+                for first in (0..m).step_by(ROWS) {
+                    let rows = first..m.min(first + ROWS);
+                    let groups = rows.len().div_ceil(M);
+                    // Rows that are all there is are packed already, for the columns before.
+                    if columns.start == 0 || m > ROWS {
+                        grow(&mut left, groups * M * depth.len());
+                        self.pack_left::<M>(is_small, rows.clone(), depth.clone(), &mut left);
+                    }
+                    let (left, right) = (&*left, &*right);
+                    split(is_small, panels * groups, M * N * LANES * depth.len(), |range| {
+                        let task = Task::<M, N> {
+                            left,
+                            right,
+                            depth: depth.len(),
+                            groups,
+                            range,
+                            rows: rows.clone(),
+                            columns: columns.clone(),
+                            out,
+                            stride,
+                            scale: self.scale,
+                            add: self.add || piece > 0,
+                        };
+                        // SAFETY: the panels hold the piece whole; the tiles of the range are this task's alone and
+                        // inside `out`, whose length was checked; `isa` is this processor's.
+                        unsafe { isa.run(task) }
+                    });
+                }
             }
         }
         SCRATCH.set((left, right));
     }
 
     /// `[panels][depth][N * LANES]` of the right factor, with zeros beyond its columns.
-    fn pack_right<const N: usize>(&self, is_small: bool, depth: Range<usize>, packed: &mut [f32]) {
-        let n = self.shape[1];
+    fn pack_right<const N: usize>(
+        &self,
+        is_small: bool,
+        columns: Range<usize>,
+        depth: Range<usize>,
+        packed: &mut [f32],
+    ) {
+        let n = columns.len();
         let width = N * LANES;
         let panels = n.div_ceil(width);
         let to = Out(packed.as_mut_ptr());
@@ -172,7 +192,8 @@ impl Gemm<'_> {
                         let at = panel * width * depth.len();
                         // SAFETY: `packed` has so many elements for every panel, and each panel is one thread's.
                         let to = unsafe { std::slice::from_raw_parts_mut(to.at(at), width * depth.len()) };
-                        self.pack_columns(panel * width, width, depth.clone(), to);
+                        let from = columns.start + panel * width;
+                        self.pack_columns(from..columns.end.min(from + width), width, depth.clone(), to);
                     }
                 });
             }
@@ -180,7 +201,7 @@ impl Gemm<'_> {
                 let mut wide = WIDE.take();
                 for p in range {
                     let row = match self.right {
-                        Right::View(view) => &view.data[(depth.start + p) * view.row..][..n],
+                        Right::View(view) => &view.data[(depth.start + p) * view.row + columns.start..][..n],
                         Right::Weights(weights) => {
                             grow(&mut wide, n);
                             weights.row(depth.start + p, &mut wide[..n]);
@@ -202,15 +223,14 @@ impl Gemm<'_> {
         }
     }
 
-    /// One panel `[depth][width]` of columns from `first` on, whose numbers lie along the depth.
-    fn pack_columns(&self, first: usize, width: usize, depth: Range<usize>, packed: &mut [f32]) {
-        let n = self.shape[1];
+    /// One panel `[depth][width]` of these columns, whose numbers lie along the depth.
+    fn pack_columns(&self, all: Range<usize>, width: usize, depth: Range<usize>, packed: &mut [f32]) {
         let mut wide = WIDE.take();
         grow(&mut wide, LANES * depth.len());
         for group in (0..width).step_by(LANES) {
-            let columns = LANES.min(n.saturating_sub(first + group));
+            let columns = LANES.min(all.len().saturating_sub(group));
             for (column, wide) in wide.chunks_exact_mut(depth.len()).take(columns).enumerate() {
-                let from = first + group + column;
+                let from = all.start + group + column;
                 match self.right {
                     Right::Transposed(weights) => weights.part(from, depth.clone(), wide),
                     Right::View(View { data, row, column }) => {
@@ -297,7 +317,8 @@ struct Task<'a, const M: usize, const N: usize> {
     range: Range<usize>,
     /// The rows of `out` that the groups are of.
     rows: Range<usize>,
-    columns: usize,
+    /// Its columns that the panels are of.
+    columns: Range<usize>,
     out: Out,
     stride: usize,
     scale: f32,
@@ -314,7 +335,8 @@ impl<const M: usize, const N: usize> Work for Task<'_, M, N> {
             let (panel, group) = (tile / self.groups, tile % self.groups);
             let first = self.rows.start + group * M;
             let rows = M.min(self.rows.end - first);
-            let columns = width.min(self.columns - panel * width);
+            let at = self.columns.start + panel * width;
+            let columns = width.min(self.columns.end - at);
             let left = self.left[group * self.depth * M..][..self.depth * M].as_ptr();
             let right = self.right[panel * self.depth * width..][..self.depth * width].as_ptr();
             // SAFETY: the slices hold the whole depth, and the caller's output these rows and columns.
@@ -339,7 +361,7 @@ impl<const M: usize, const N: usize> Work for Task<'_, M, N> {
                         if j * LANES >= columns {
                             break;
                         }
-                        let to = self.out.at((first + i) * self.stride + panel * width + j * LANES);
+                        let to = self.out.at((first + i) * self.stride + at + j * LANES);
                         let here = LANES.min(columns - j * LANES);
                         if here == LANES {
                             let v = if self.add {
@@ -398,7 +420,16 @@ mod tests {
 
     #[test]
     fn products_are_those_of_f64_on_every_instruction_set() {
-        for [m, n, k] in [[1, 1, 1], [3, 5, 2], [12, 32, 16], [13, 33, 700], [40, 70, 64], [7, 100, 1030]] {
+        for [m, n, k] in [
+            [1, 1, 1],
+            [3, 5, 2],
+            [12, 32, 16],
+            [13, 33, 700],
+            [40, 70, 64],
+            [7, 100, 1030],
+            [2, 4200, 3],
+            [3100, 2, 3],
+        ] {
             let (a, b) = (random(1, m * k), random(2, k * n));
             let bytes: Vec<u8> =
                 b.iter().flat_map(|v| half::bf16::from_f32(*v).to_bits().to_le_bytes()).collect();
@@ -438,6 +469,20 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn more_rows_and_columns_than_are_packed_at_once_meet() {
+        let [m, n, k] = [ROWS + 30, COLUMNS + 70, 2];
+        let (a, b) = (random(1, m * k), random(2, k * n));
+        let (left, right) = (View::rows(&a, k), Right::View(View::rows(&b, n)));
+        let mut out = vec![0.0; m * n];
+        Gemm { left, right, shape: [m, n, k], scale: 1.0, add: false }.run(&mut out, n);
+        for (at, found) in out.iter().enumerate() {
+            let (i, j) = (at / n, at % n);
+            let wanted = a[2 * i] * b[j] + a[2 * i + 1] * b[n + j];
+            assert!((found - wanted).abs() < 1e-5, "{i}, {j}: {found} for {wanted}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Examples, and which of them a step has.
 
+use std::iter::once;
 use std::ops::Range;
 
 use instil::rng::{nth, seed_of};
@@ -21,12 +22,12 @@ impl Example {
     pub fn completion(prompt: &[u32], completion: &[u32]) -> Self {
         let tokens = [prompt, completion].concat();
         let from = prompt.len().max(1).min(tokens.len());
-        Self { learnt: vec![from..tokens.len()], tokens }
+        Self { learnt: once(from..tokens.len()).collect(), tokens }
     }
 
     /// A text that is learnt whole.
     pub fn text(tokens: Vec<u32>) -> Self {
-        Self { learnt: vec![tokens.len().min(1)..tokens.len()], tokens }
+        Self { learnt: once(tokens.len().min(1)..tokens.len()).collect(), tokens }
     }
 
     /// How many tokens are learnt.

@@ -29,7 +29,7 @@ pub(super) struct Block {
 /// Queries, keys and values.
 pub(super) enum Projections {
     /// A projection each: queries `[heads * head_dim, hidden]`, keys and values `[kv_heads * head_dim, hidden]`.
-    Apart([Linear; 3]),
+    Apart(Box<[Linear; 3]>),
     /// One, head by head its query rows, its key rows and its value rows: `[3 * heads * head_dim, hidden]`.
     ByHead(Linear),
 }

@@ -14,6 +14,7 @@ use super::ops::linear::{Adapter, Linear};
 use super::ops::norm::Norm;
 use super::ops::{Vector, Weight};
 use super::parameters::Parameters;
+use crate::adapter::TargetModules;
 use crate::decoder::names::{Attention, Names};
 use crate::decoder::{self, Activation, Config, Residual};
 use crate::weights::Checkpoint;
@@ -88,7 +89,8 @@ impl<'a> Build<'a> {
             build.weight(names.head, config.vocab, config.hidden)?
         };
         let bias = build.bias(names.head, config.vocab, config.bias.head)?;
-        let head = Linear { weight, bias, adapter: None, n: config.vocab, k: config.hidden };
+        let adapter = build.adapter(names.head, config.vocab, config.hidden, true)?;
+        let head = Linear { weight, bias, adapter, n: config.vocab, k: config.hidden };
         if let Method::Lora(lora) = method {
             build.all_targets_fit(lora)?;
         }
@@ -155,19 +157,21 @@ impl<'a> Build<'a> {
     fn linear(&mut self, name: &str, n: usize, k: usize, has_bias: bool) -> Result<Linear> {
         let weight = self.weight(name, n, k)?;
         let bias = self.bias(name, n, has_bias)?;
+        let adapter = self.adapter(name, n, k, false)?;
+        Ok(Linear { weight, bias, adapter, n, k })
+    }
+
+    /// What is added to a projection, if it is meant: `A` drawn evenly from ± 1 / √k, as torch's `kaiming_uniform_` with
+    /// a = √5, and `B` zeros.
+    fn adapter(&mut self, name: &str, n: usize, k: usize, is_head: bool) -> Result<Option<Adapter>> {
+        let Method::Lora(lora) = self.method else { return Ok(None) };
         let last = name.rsplit('.').next().unwrap_or(name).to_owned();
         if !self.modules.contains(&last) {
             self.modules.push(last);
         }
-        let adapter = match self.method {
-            Method::Lora(lora) if lora.targets(name) => Some(self.adapter(lora, name, n, k)?),
-            _ => None,
-        };
-        Ok(Linear { weight, bias, adapter, n, k })
-    }
-
-    /// `A` drawn evenly from ± 1 / √k, as torch's `kaiming_uniform_` with a = √5, and `B` zeros.
-    fn adapter(&mut self, lora: &Lora, name: &str, n: usize, k: usize) -> Result<Adapter> {
+        if !lora.target_modules.matches(name, is_head)? {
+            return Ok(None);
+        }
         let seed = seed_of(self.seed, &["lora_A", name]);
         let bound = 1.0 / (k as f64).sqrt();
         let draw = |numbers: &mut [f32]| -> Result<()> {
@@ -181,24 +185,26 @@ impl<'a> Build<'a> {
             self.parameters.push(format!("{name}.lora_B.weight"), &[n, lora.r], |_| Ok::<_, Error>(()))?;
         let number = self.adapters;
         self.adapters += 1;
-        Ok(Adapter { a, b, rank: lora.r, scale: lora.scaling() as f32, number })
+        Ok(Some(Adapter { a, b, rank: lora.r, scale: lora.scaling() as f32, number }))
     }
 
     /// # Errors
     /// When a target is the name of no projection.
     fn all_targets_fit(&self, lora: &Lora) -> Result<()> {
-        for target in lora.target_modules.iter().flatten() {
-            let one = Lora { target_modules: Some(vec![target.clone()]), ..lora.clone() };
-            let fits = |name: &String| {
-                let module = name.strip_suffix(".lora_A.weight");
-                module.is_some_and(|module| one.targets(module))
-            };
-            if !self.parameters.table.iter().any(|parameter| fits(&parameter.name)) {
-                return Err(Error::usage(format!("target_modules: no projection is called `{target}`"))
-                    .with_hint(format!("this model's are {}", self.modules.join(", "))));
+        let trouble = |what: String| {
+            Err(Error::usage(format!("target_modules: {what}"))
+                .with_hint(format!("this model's projections are {}", self.modules.join(", "))))
+        };
+        let names = || self.parameters.table.iter().filter_map(|of| of.name.strip_suffix(".lora_A.weight"));
+        if let TargetModules::Names(targets) = &lora.target_modules {
+            for target in targets {
+                let one = TargetModules::Names(vec![target.clone()]);
+                if !names().any(|name| one.matches(name, false).is_ok_and(|matches| matches)) {
+                    return trouble(format!("no projection is called `{target}`"));
+                }
             }
         }
-        Ok(())
+        if names().next().is_none() { trouble("no projection is meant".into()) } else { Ok(()) }
     }
 
     fn block(&mut self, names: &Names, layer: usize) -> Result<Block> {
@@ -207,11 +213,11 @@ impl<'a> Build<'a> {
         let name = |part: &str| format!("{}.{layer}.{part}", names.layers);
         let norm1 = self.norm(&name(names.norm1), hidden)?;
         let projections = match names.attention {
-            Attention::Apart { q, k, v } => Projections::Apart([
+            Attention::Apart { q, k, v } => Projections::Apart(Box::new([
                 self.linear(&name(q), heads * head_dim, hidden, bias.qkv)?,
                 self.linear(&name(k), kv_heads * head_dim, hidden, bias.qkv)?,
                 self.linear(&name(v), kv_heads * head_dim, hidden, bias.qkv)?,
-            ]),
+            ])),
             Attention::ByHead(part) => {
                 Projections::ByHead(self.linear(&name(part), 3 * heads * head_dim, hidden, bias.qkv)?)
             }

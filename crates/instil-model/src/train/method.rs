@@ -2,6 +2,8 @@
 
 use instil::{Error, Result};
 
+use crate::adapter::{Adapter, TargetModules};
+
 /// What of a model is trained.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Method {
@@ -22,15 +24,15 @@ pub struct Lora {
     pub lora_dropout: f64,
     /// Whether `lora_alpha` is divided by the square root of `r` instead (Kalajdzievski 2023).
     pub use_rslora: bool,
-    /// Which projections: the last parts of their names, such as `q_proj`; none means all but the output head
-    /// (`all-linear`).
-    pub target_modules: Option<Vec<String>>,
+    /// Which projections.
+    pub target_modules: TargetModules,
 }
 
 impl Default for Lora {
-    /// PEFT's values, over all projections.
+    /// PEFT's values, over all projections but the output head.
     fn default() -> Self {
-        Self { r: 8, lora_alpha: 8.0, lora_dropout: 0.0, use_rslora: false, target_modules: None }
+        let target_modules = TargetModules::AllLinear;
+        Self { r: 8, lora_alpha: 8.0, lora_dropout: 0.0, use_rslora: false, target_modules }
     }
 }
 
@@ -41,14 +43,27 @@ impl Lora {
         self.lora_alpha / if self.use_rslora { r.sqrt() } else { r }
     }
 
-    /// Whether a projection of this name gets matrices.
-    pub(super) fn targets(&self, module: &str) -> bool {
-        self.target_modules.as_ref().is_none_or(|targets| {
-            targets.iter().any(|target| {
-                module
-                    .strip_suffix(target.as_str())
-                    .is_some_and(|head| head.is_empty() || head.ends_with('.'))
-            })
+    /// What an adapter was made with, so that it can be trained on ([`Trainer::set_adapter`](super::Trainer::set_adapter)).
+    ///
+    /// # Errors
+    /// When its modules differ in rank or scaling, or it is limited to some layers.
+    pub fn of(adapter: &Adapter) -> Result<Self> {
+        let trouble = |what| {
+            Err(Error::input(format!("the adapter can't be trained on: {what}"))
+                .with_hint("merge it into its base model, and begin a new one"))
+        };
+        if !adapter.rank_pattern.is_empty() || !adapter.alpha_pattern.is_empty() {
+            return trouble("its modules differ in rank or scaling (rank_pattern, alpha_pattern)");
+        }
+        if adapter.layers_to_transform.is_some() {
+            return trouble("it is limited to some layers (layers_to_transform)");
+        }
+        Ok(Self {
+            r: adapter.r,
+            lora_alpha: adapter.lora_alpha,
+            lora_dropout: adapter.lora_dropout,
+            use_rslora: adapter.use_rslora,
+            target_modules: adapter.target_modules.clone(),
         })
     }
 

@@ -39,8 +39,10 @@ mod model;
 mod ops;
 mod optimizer;
 mod parameters;
+mod result;
 mod save;
 mod schedule;
+mod settings;
 mod trainer;
 #[cfg(test)]
 mod tests;
@@ -50,4 +52,5 @@ pub use method::{Lora, Method};
 pub use optimizer::AdamW;
 pub use parameters::Parameter;
 pub use schedule::{Schedule, Warmup};
-pub use trainer::{Checkpoints, Event, Length, Plan, Settings, Step, Summary, Trainer};
+pub use settings::{Checkpoints, Length, Plan, Settings};
+pub use trainer::{Event, Step, Summary, Trainer};

@@ -60,12 +60,12 @@ impl Model {
         let targets: Vec<u32> = pass.targets.iter().map(|(_, token)| *token).collect();
         let normed = self.norm.forward(weights, &wanted);
         let Some(Backward { scale, gradients, .. }) = back else {
-            return loss::cross_entropy(&self.head, weights, &normed, &targets, None);
+            return loss::cross_entropy(&self.head, weights, &normed, &targets, None, None);
         };
         let mut d_normed = vec![0.0; normed.len()];
         let found = {
             let back = loss::Back { scale, gradients: &mut *gradients, d_x: &mut d_normed };
-            loss::cross_entropy(&self.head, weights, &normed, &targets, Some(back))
+            loss::cross_entropy(&self.head, weights, &normed, &targets, rows.dropout, Some(back))
         };
         let mut d_wanted = vec![0.0; wanted.len()];
         self.norm.backward(weights, &wanted, &d_normed, gradients, &mut d_wanted);

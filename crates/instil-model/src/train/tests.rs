@@ -9,6 +9,7 @@ use super::model::{Backward, Model};
 use super::ops::Dropout;
 use super::ops::tests::random;
 use super::parameters::Parameters;
+use crate::adapter::TargetModules;
 use crate::engine::{Engine, Settings, Tokens};
 use crate::weights::{Checkpoint, Options, Quantize};
 
@@ -158,6 +159,11 @@ fn gradients_of_all_weights_are_those_of_differences() {
 #[test]
 fn gradients_of_adapters_are_those_of_differences() {
     let lora = Lora { r: 3, lora_alpha: 6.0, use_rslora: true, ..Lora::default() };
+    let head = TargetModules::Names(vec!["lm_head".into()]);
+    gradients_are_those_of_differences(
+        "llama-tied",
+        &Method::Lora(Lora { target_modules: head, ..lora.clone() }),
+    );
     MODELS.iter().for_each(|name| gradients_are_those_of_differences(name, &Method::Lora(lora.clone())));
 }
 
@@ -180,7 +186,7 @@ fn every_trained_tensor_has_a_gradient_over_quantised_weights() {
 #[test]
 fn targets_name_projections() {
     let of = |targets: &[&str]| Lora {
-        target_modules: Some(targets.iter().map(|target| (*target).to_owned()).collect()),
+        target_modules: TargetModules::Names(targets.iter().map(|target| (*target).to_owned()).collect()),
         ..Lora::default()
     };
     let (_, parameters) = built("llama", &Method::Lora(of(&["q_proj", "self_attn.v_proj"])));
@@ -192,9 +198,14 @@ fn targets_name_projections() {
     assert_eq!(built("gpt-neox", &Method::Lora(of(&["dense"]))).1.table.len(), 4);
     assert_eq!(built("gpt-neox", &Method::Lora(Lora::default())).1.table.len(), 2 * 2 * 4);
 
+    let some = Lora { target_modules: TargetModules::Pattern(r".*\.1\.mlp\..*".into()), ..Lora::default() };
+    assert_eq!(built("llama", &Method::Lora(some)).1.table.len(), 6);
+
     let checkpoint = Checkpoint::open(&folder("llama"), Quantize::None).unwrap();
     let config = checkpoint.config().clone();
+    let none = Lora { target_modules: TargetModules::Names(Vec::new()), ..Lora::default() };
     for (method, said) in [
+        (none, "no projection is meant"),
         (of(&["q_proj", "query_key_value"]), "no projection is called `query_key_value`"),
         (Lora { r: 0, ..Lora::default() }, "rank r = 0"),
         (Lora { lora_dropout: 1.0, ..Lora::default() }, "lora_dropout is 1"),

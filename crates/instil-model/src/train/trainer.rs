@@ -1,7 +1,7 @@
 //! Steps over examples: what is trained, in which order, what is told and kept.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use instil::rng::{nth, seed_of};
@@ -9,104 +9,17 @@ use instil::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::Value;
 
-use super::batch::{self, Batch, Example, Order, Pass};
+use super::batch::{self, Example, Order, Pass};
 use super::build::{Build, Source, place};
 use super::checkpoint::{self, State};
 use super::method::Method;
 use super::model::{Backward, Model};
 use super::ops::Dropout;
-use super::optimizer::{self, AdamW, Optimizer};
+use super::optimizer::{self, Optimizer};
 use super::parameters::{Parameter, Parameters};
-use super::save::{self, Named};
-use super::schedule::{Schedule, Warmup};
+use super::settings::{Checkpoints, Length, Plan, Settings};
 use crate::decoder::Config;
 use crate::weights::Checkpoint;
-
-/// How long a training is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Length {
-    /// So many times through all examples; a part of the last time, if it is no whole number.
-    Epochs(f64),
-    /// So many steps.
-    Steps(usize),
-}
-
-/// How a model is trained. All but `pass_tokens`, `recompute`, `threads` and `moments` decides what comes out; of these,
-/// `pass_tokens` moves the last bits, as sums are parted otherwise.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// What is trained.
-    pub method: Method,
-    /// How long.
-    pub length: Length,
-    /// Examples of a step.
-    pub batch: Batch,
-    /// The most tokens of one forward pass, unless an example has more: a step's examples are computed in as many passes
-    /// as that takes, and their gradients are added.
-    pub pass_tokens: usize,
-    /// Whether steps have examples of like length.
-    pub group_by_length: bool,
-    /// The highest learning rate.
-    pub learning_rate: f64,
-    /// How it falls.
-    pub schedule: Schedule,
-    /// How it rises at first.
-    pub warmup: Warmup,
-    /// The optimiser.
-    pub adamw: AdamW,
-    /// The longest that gradients may be together; longer ones are shortened to it.
-    pub max_grad_norm: Option<f64>,
-    /// Decides the order of examples, an adapter's first values, a new model's, and what is dropped.
-    pub seed: u64,
-    /// Whether a block's intermediate values are computed again on the way back instead of kept: a third more work, and
-    /// memory for one block instead of all.
-    pub recompute: bool,
-    /// Threads; 0 means one a processor.
-    pub threads: usize,
-    /// A folder for files that hold the optimiser's moments, mapped into memory.
-    pub moments: Option<PathBuf>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            method: Method::Full,
-            length: Length::Epochs(1.0),
-            batch: Batch::Examples(16),
-            pass_tokens: 2048,
-            group_by_length: false,
-            learning_rate: 1e-4,
-            schedule: Schedule::Linear,
-            warmup: Warmup::Steps(0),
-            adamw: AdamW::default(),
-            max_grad_norm: Some(1.0),
-            seed: 42,
-            recompute: true,
-            threads: 0,
-            moments: None,
-        }
-    }
-}
-
-/// What is done beside the steps.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
-    /// After so many steps each, and at the end, the loss of the validation examples is computed; at the end alone without.
-    pub validate_every: Option<usize>,
-    /// Where checkpoints go.
-    pub checkpoints: Option<Checkpoints>,
-}
-
-/// Checkpoints of a training.
-#[derive(Clone, Debug)]
-pub struct Checkpoints {
-    /// The folder that they are below.
-    pub folder: PathBuf,
-    /// Steps from one to the next. There is always one at the end.
-    pub every: usize,
-    /// How many are kept.
-    pub keep: usize,
-}
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -163,13 +76,13 @@ pub struct Summary {
 /// A model that is trained.
 pub struct Trainer {
     model: Model,
-    parameters: Parameters,
+    pub(super) parameters: Parameters,
     optimizer: Optimizer,
     gradients: Vec<f32>,
-    settings: Settings,
+    pub(super) settings: Settings,
     pool: ThreadPool,
     /// `config.json`; none of a GGUF file.
-    json: Option<Value>,
+    pub(super) json: Option<Value>,
     /// What the frozen weights are, in a few digits; asked for when a checkpoint is wanted.
     base: String,
 }
@@ -178,12 +91,19 @@ impl Trainer {
     /// A model from a checkpoint. To train it whole, its weights are widened to f32; beside an adapter they stay as stored.
     ///
     /// # Errors
-    /// When a tensor is missing or doesn't fit, a setting is out of its range, or the files of moments can't be made.
+    /// When a tensor is missing or doesn't fit, a setting is out of its range, the files of moments can't be made, or all
+    /// weights of a GGUF file are to be trained.
     pub fn load(checkpoint: &Checkpoint, settings: Settings) -> Result<Self> {
         let json = match checkpoint.file("config.json")? {
             Some(bytes) => serde_json::from_slice(&bytes).ok(),
             None => None,
         };
+        if settings.method == Method::Full && json.is_none() {
+            return Err(Error::usage(
+                "a GGUF file has no config.json, so a model trained from it can't be written",
+            )
+            .with_hint("train its safetensors, or an adapter"));
+        }
         let config = checkpoint.config().clone();
         let mut trainer = Self::build(Source::Checkpoint(checkpoint), &config, settings, json)?;
         trainer.base = trainer.pool.install(|| checkpoint.fingerprint())?;
@@ -452,65 +372,15 @@ impl Trainer {
         let settings = Settings { recompute: true, threads: 0, moments: None, ..self.settings.clone() };
         let mut hash = blake3::Hasher::new();
         hash.update(format!("{settings:?}; {:?}; {}", self.model.config, self.base).as_bytes());
+        let mut bytes = Vec::new();
         for example in examples {
-            hash.update(format!("{:?}{:?}", example.tokens, example.learnt).as_bytes());
+            let learnt = example.learnt.iter().flat_map(|range| [range.start, range.end]);
+            let lens = [example.tokens.len(), example.learnt.len()].into_iter();
+            bytes.clear();
+            bytes.extend(lens.chain(learnt).flat_map(|number| (number as u64).to_le_bytes()));
+            bytes.extend(example.tokens.iter().flat_map(|token| token.to_le_bytes()));
+            hash.update(&bytes);
         }
         hash.finalize().to_hex()[..32].to_owned()
-    }
-
-    /// Writes the model that was trained whole as a folder that the engine and transformers load: `config.json`,
-    /// `model.safetensors` in f32, and of `beside`, the checkpoint it came from, the tokenizer.
-    ///
-    /// # Errors
-    /// When an adapter was trained, the model came from a GGUF file, or something can't be written.
-    pub fn save_model(&self, folder: &Path, beside: Option<&Checkpoint>) -> Result<()> {
-        if self.settings.method != Method::Full {
-            return Err(Error::usage("an adapter was trained, and no whole model")
-                .with_hint("write the adapter, and merge it where a whole model is wanted"));
-        }
-        let json = self.json.as_ref().ok_or_else(|| {
-            Error::usage("a model that came from a GGUF file has no config.json to write")
-                .with_hint("train its safetensors, or an adapter")
-        })?;
-        let tensors: Vec<Named<'_>> = self
-            .parameters
-            .table
-            .iter()
-            .map(|of| (of.name.as_str(), of.shape.as_slice(), &self.parameters.weights[of.range.clone()]))
-            .collect();
-        save::folder(folder, json, &tensors, &|name| beside.map_or(Ok(None), |beside| beside.file(name)))
-    }
-}
-
-impl Settings {
-    /// # Errors
-    /// When a number is out of its range.
-    fn check(&self) -> Result<()> {
-        let is_positive = |number: f64| number.is_finite() && number > 0.0;
-        let is_length = match self.length {
-            Length::Epochs(epochs) => is_positive(epochs),
-            Length::Steps(steps) => steps > 0,
-        };
-        let AdamW { beta1, beta2, eps, weight_decay } = self.adamw;
-        let is_warmup = match self.warmup {
-            Warmup::Steps(_) => true,
-            Warmup::Ratio(ratio) => (0.0..=1.0).contains(&ratio),
-        };
-        for (is_right, what) in [
-            (is_length, "the length of training is nothing"),
-            (is_positive(self.learning_rate), "the learning rate is no positive number"),
-            (!matches!(self.batch, Batch::Examples(0) | Batch::Tokens(0)), "a batch is of nothing"),
-            ((0.0..1.0).contains(&beta1), "AdamW's beta1 is not from 0 to below 1"),
-            ((0.0..1.0).contains(&beta2), "AdamW's beta2 is not from 0 to below 1"),
-            (is_positive(eps), "AdamW's eps is no positive number"),
-            (weight_decay.is_finite() && weight_decay >= 0.0, "the weight decay is below 0"),
-            (self.max_grad_norm.is_none_or(is_positive), "the gradients' norm is cut to nothing"),
-            (is_warmup, "the share of warm-up steps is not from 0 to 1"),
-        ] {
-            if !is_right {
-                return Err(Error::usage(what));
-            }
-        }
-        Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use instil_model::adapter::{Adapter, TargetModules};
 use instil_model::engine::{Engine, Settings as EngineSettings, Tokens};
 use instil_model::train::{
     AdamW, Batch, Checkpoints, Event, Example, Length, Lora, Method, Plan, Schedule, Settings, Step, Trainer,
@@ -363,6 +364,39 @@ fn a_new_model_is_trained_and_loaded() {
 }
 
 #[test]
+fn an_adapter_is_written_read_and_trained_on() {
+    let examples = chains(24);
+    let mut trainer = Trainer::load(&opened("gpt-neox"), settings(lora())).unwrap();
+    run(&mut trainer, &examples, &Plan::default());
+    let out = tempfile::tempdir().unwrap();
+    trainer.adapter().unwrap().write(out.path()).unwrap();
+
+    let read = Adapter::read(out.path()).unwrap();
+    assert_eq!(read.modules.len(), 2 * 4);
+    let method = Method::Lora(Lora::of(&read).unwrap());
+    assert_eq!(method, lora());
+    let mut again = Trainer::load(&opened("gpt-neox"), Settings { seed: 9, ..settings(method) }).unwrap();
+    assert!(bits(&again) != bits(&trainer));
+    again.set_adapter(&read).unwrap();
+    assert!(bits(&again) == bits(&trainer));
+    assert_eq!(again.loss(&examples).unwrap(), trainer.loss(&examples).unwrap());
+
+    let refused = |trainer: &mut Trainer| trainer.set_adapter(&read).unwrap_err().to_string();
+    let mut other = Trainer::load(&opened("llama"), settings(lora())).unwrap();
+    assert!(refused(&mut other).contains("which is no linear layer of the base model"));
+    let mut whole = Trainer::load(&opened("gpt-neox"), settings(Method::Full)).unwrap();
+    assert!(whole.adapter().is_none() && refused(&mut whole).contains("no adapter"));
+    let wide = Lora { r: 4, lora_alpha: 4.0, ..Lora::default() };
+    let mut wide = Trainer::load(&opened("gpt-neox"), settings(Method::Lora(wide))).unwrap();
+    assert!(refused(&mut wide).contains("the scaling"));
+    let some = Lora { target_modules: TargetModules::parse("query_key_value"), r: 4, ..Lora::default() };
+    let mut some = Trainer::load(&opened("gpt-neox"), settings(Method::Lora(some))).unwrap();
+    assert!(refused(&mut some).contains("no linear layer"));
+    let patterns = Adapter { layers_to_transform: Some(vec![0]), ..read.clone() };
+    assert!(Lora::of(&patterns).unwrap_err().to_string().contains("some layers"));
+}
+
+#[test]
 fn validation_is_told_and_does_not_train() {
     let (examples, held_out) = (chains(40), chains(50)[40..].to_vec());
     let mut plain = Trainer::load(&opened("llama"), settings(lora())).unwrap();
@@ -436,6 +470,8 @@ fn what_cannot_be_learnt_is_refused() {
     assert!(wrong(&|s| s.batch = Batch::Tokens(0)).contains("batch"));
     assert!(wrong(&|s| s.adamw.beta2 = 1.0).contains("beta2"));
     assert!(wrong(&|s| s.warmup = Warmup::Ratio(2.0)).contains("warm-up"));
+    let error = Trainer::load(&opened("gguf/llama-f32"), settings(Method::Full)).err().unwrap().to_string();
+    assert!(error.contains("config.json"), "{error}");
     let config = json!({"model_type": "llama"});
     assert!(Trainer::new(&config, settings(lora())).is_err());
 }

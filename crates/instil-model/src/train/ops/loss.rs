@@ -1,7 +1,9 @@
 //! Cross-entropy over the vocabulary, some rows at a time: logits of all rows never exist at once.
 
+use instil::rng::nth;
 use rayon::prelude::*;
 
+use super::Dropout;
 use super::linear::Linear;
 use crate::kernel::rows;
 
@@ -25,6 +27,7 @@ pub(in crate::train) fn cross_entropy(
     weights: &[f32],
     x: &[f32],
     targets: &[u32],
+    dropout: Option<Dropout>,
     mut back: Option<Back<'_>>,
 ) -> Vec<f64> {
     let (vocab, hidden) = (head.n, head.k);
@@ -33,7 +36,9 @@ pub(in crate::train) fn cross_entropy(
     for (number, targets) in targets.chunks(some).enumerate() {
         let range = number * some * hidden..(number * some + targets.len()) * hidden;
         let x = &x[range.clone()];
-        let (mut logits, _) = head.forward(weights, x, None);
+        // What is dropped is told by its place among these rows.
+        let dropout = dropout.map(|of| Dropout { seed: nth(of.seed, number as u64), ..of });
+        let (mut logits, low) = head.forward(weights, x, dropout);
         let scale = back.as_ref().map(|back| back.scale);
         found.par_extend(logits.par_chunks_mut(vocab).zip(targets).map(|(row, target)| {
             let target = *target as usize;
@@ -46,7 +51,7 @@ pub(in crate::train) fn cross_entropy(
             nll
         }));
         if let Some(Back { gradients, d_x, .. }) = &mut back {
-            head.backward(weights, (x, &[]), &logits, None, gradients, Some(&mut d_x[range]));
+            head.backward(weights, (x, &low), &logits, dropout, gradients, Some(&mut d_x[range]));
         }
     }
     found
