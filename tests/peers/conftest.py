@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = ROOT / "docs" / "benchmarks" / "peers.log"
-PEERS = ["datasets", "pyarrow", "polars", "duckdb", "huggingface_hub", "jinja2", "pyyaml", "transformers", "torch", "gguf", "sentencepiece"]
+PEERS = ["datasets", "pyarrow", "polars", "duckdb", "huggingface_hub", "jinja2", "pyyaml", "transformers", "torch", "peft", "gguf", "sentencepiece"]
 
 findings = []
 began = time.monotonic()

@@ -34,6 +34,8 @@ pub(crate) enum Verb {
     Companion(CompanionArgs),
     /// How likely completions are, given their prompts.
     Score(Box<ScoreArgs>),
+    /// Put an adapter into the weights of its base: a model of its own.
+    Merge(MergeArgs),
     /// Run a recipe: a whole run written down.
     Run(RunArgs),
     /// Look at a recipe, a template file or a dataset without spending anything.
@@ -83,6 +85,10 @@ pub(crate) struct What {
     /// [default: rules]
     #[arg(short, long)]
     pub(crate) model: Option<String>,
+
+    /// A low-rank adapter for a local model: a folder as Python's peft writes it, or an id of the Hub
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) adapter: Option<String>,
 
     /// The base URL of an OpenAI-compatible server, such as `http://localhost:8000/v1`
     #[arg(long, value_name = "URL")]
@@ -176,7 +182,7 @@ pub(crate) struct What {
     #[arg(long, value_name = "TEXT")]
     pub(crate) stop: Option<Vec<String>>,
 
-    /// How a local model's weights lie in memory: auto, none, q8_0, q4_k [default: auto]
+    /// How a local model's weights lie in memory: auto, none, q8_0, q4_k, nf4 [default: auto]
     #[arg(long, value_name = "TYPE")]
     pub(crate) quantize: Option<String>,
 
@@ -447,6 +453,50 @@ pub(crate) struct CompanionArgs {
     /// Print the texts and write nothing
     #[arg(long)]
     pub(crate) print: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct MergeArgs {
+    /// The base: a folder with weights, a .gguf file, or an id of the Hub
+    #[arg(short, long)]
+    pub(crate) model: String,
+
+    /// The adapter: a folder as Python's peft writes it, or an id of the Hub
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) adapter: String,
+
+    /// The merged model: a folder, or a .gguf file
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: PathBuf,
+
+    /// How it is written [default: by the output's ending]
+    #[arg(short, long, value_enum)]
+    pub(crate) format: Option<ModelFormat>,
+
+    /// The type of its matrices: f32, f16, bf16; of a GGUF file also q8_0, q4_k [default: as the base has them, f16 where
+    /// it is quantised]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) dtype: Option<String>,
+
+    /// Replace a model that is there already
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModelFormat {
+    /// A Hugging Face folder
+    Safetensors,
+    /// One file for llama.cpp
+    Gguf,
 }
 
 #[derive(ClapArgs)]

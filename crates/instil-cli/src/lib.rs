@@ -38,6 +38,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Convert(args) => commands::convert::run(*args),
         Verb::Companion(args) => commands::companion::run(args),
         Verb::Score(args) => commands::score::run(*args),
+        Verb::Merge(args) => commands::merge::run(args),
         Verb::Run(args) => commands::run::run(args),
         Verb::Check(args) => commands::check::run(args),
         Verb::Stats(args) => commands::stats::run(args),

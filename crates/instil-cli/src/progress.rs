@@ -100,6 +100,15 @@ impl Progress {
         })
     }
 
+    /// Called while a model is written.
+    pub(crate) fn watch_bytes(&mut self, done: u64, all: u64) -> ControlFlow<()> {
+        self.show(|started| {
+            let rate = done as f64 / started.elapsed().as_secs_f64();
+            let (done, all) = (DecimalBytes(done), DecimalBytes(all));
+            format!("{done} of {all} written ({}/s)", DecimalBytes(rate as u64))
+        })
+    }
+
     fn show(&mut self, line: impl FnOnce(Instant) -> String) -> ControlFlow<()> {
         if INTERRUPTED.load(Ordering::Relaxed) {
             return ControlFlow::Break(());

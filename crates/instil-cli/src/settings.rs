@@ -47,6 +47,7 @@ pub(crate) fn what_over(step: &mut Generate, what: What) {
         shard_rows
     );
     over_optional!(
+        adapter,
         endpoint,
         replay,
         text_column,
@@ -247,22 +248,24 @@ impl Local {
         watch: &mut dyn FnMut(&Transfer) -> ControlFlow<()>,
     ) -> Result<Found> {
         if !is_local(step) {
-            return match &step.quantize {
-                Some(quantize) => {
-                    Err(Error::usage(format!("--quantize {quantize} is for a model that runs here"))
-                        .with_hint("name its folder or .gguf file with --model, or leave --quantize out"))
-                }
+            let flags = [("--quantize", &step.quantize), ("--adapter", &step.adapter)];
+            return match flags.into_iter().find_map(|(flag, value)| Some((flag, value.as_ref()?))) {
+                Some((flag, value)) => Err(Error::usage(format!(
+                    "{flag} {value} is for a model that runs here"
+                ))
+                .with_hint(format!("name its folder or .gguf file with --model, or leave {flag} out"))),
                 None => Ok(Found::Nothing),
             };
         }
-        let path = Path::new(&step.model);
-        if path.exists() || looks_like_path(&step.model) {
-            return Self::at(path, step, weights_cache).map(Found::Weights);
-        }
-        match hub::resolve_model(&step.model, &hub_config()?, watch)? {
-            Some(path) => Self::at(&path, step, weights_cache).map(Found::Weights),
-            None => Ok(Found::Interrupted),
-        }
+        let Some(path) = resolved(&step.model, watch)? else { return Ok(Found::Interrupted) };
+        let adapter = match &step.adapter {
+            None => None,
+            Some(adapter) => match resolved_adapter(adapter, watch)? {
+                None => return Ok(Found::Interrupted),
+                found => found,
+            },
+        };
+        Self::at(&path, adapter, step, weights_cache).map(Found::Weights)
     }
 
     /// The weights of a step's model if they are there already.
@@ -271,13 +274,19 @@ impl Local {
         if !is_local(step) || !is_path {
             return Ok(None);
         }
-        Self::at(Path::new(&step.model), step, None).map(Some)
+        let adapter = step.adapter.as_ref().map(PathBuf::from);
+        Self::at(Path::new(&step.model), adapter, step, None).map(Some)
     }
 
-    fn at(path: &Path, step: &Generate, weights_cache: Option<PathBuf>) -> Result<Self> {
+    fn at(
+        path: &Path,
+        adapter: Option<PathBuf>,
+        step: &Generate,
+        weights_cache: Option<PathBuf>,
+    ) -> Result<Self> {
         let quantize = step.quantize.as_deref().unwrap_or("auto").parse()?;
         let weights = Options { quantize, cache: weights_cache, ..Settings::default().weights };
-        let settings = Settings { weights, threads: step.threads, ..Settings::default() };
+        let settings = Settings { weights, adapter, threads: step.threads, ..Settings::default() };
         Ok(Self { path: path.to_owned(), settings })
     }
 
@@ -300,6 +309,30 @@ pub(crate) fn is_local(step: &Generate) -> bool {
         && step.endpoint.is_none()
         && step.replay.is_none()
         && (Path::new(&step.model).exists() || looks_like_path(&step.model) || step.model.contains('/'))
+}
+
+/// Where a model or adapter is: a path, or an id of the Hub, which is fetched if it isn't in the cache; none if Ctrl-C came
+/// while it was.
+pub(crate) fn resolved(
+    named: &str,
+    watch: &mut dyn FnMut(&Transfer) -> ControlFlow<()>,
+) -> Result<Option<PathBuf>> {
+    if Path::new(named).exists() || looks_like_path(named) {
+        return Ok(Some(PathBuf::from(named)));
+    }
+    hub::resolve_model(named, &hub_config()?, watch)
+}
+
+/// [`resolved`] for an adapter.
+pub(crate) fn resolved_adapter(
+    named: &str,
+    watch: &mut dyn FnMut(&Transfer) -> ControlFlow<()>,
+) -> Result<Option<PathBuf>> {
+    if !Path::new(named).exists() && !named.contains('/') {
+        return Err(Error::usage(format!("there is no adapter `{named}`"))
+            .with_hint("name a folder as Python's peft writes it, or an id of the Hub, `owner/name`"));
+    }
+    resolved(named, watch)
 }
 
 /// Whether a model's name can only be that of a file or folder.

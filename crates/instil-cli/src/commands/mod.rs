@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod from_rows;
 pub(crate) mod generate;
 pub(crate) mod list;
+pub(crate) mod merge;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod run;

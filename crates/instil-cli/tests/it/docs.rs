@@ -44,6 +44,7 @@ fn every_command_of_the_documents_runs() {
             let text = std::fs::read_to_string(&file).unwrap();
             let place = Place::with_examples();
             place.add_leases();
+            place.add_model();
             for step in steps(&text) {
                 ran += run(&place, &step, &file.display().to_string());
             }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests may")]
 
+mod adapter;
 mod companion;
 mod convert;
 mod docs;

@@ -39,6 +39,25 @@ impl Place {
         }
     }
 
+    /// Puts a random model and an adapter of it into the place, as `model` and `adapter`. The model's window is made wide
+    /// enough for prompts.
+    pub(crate) fn add_model(&self) {
+        let goldens = repository().join("crates/instil-model/tests/goldens");
+        for (to, from) in [("model", "decoder/llama"), ("adapter", "adapter/llama")] {
+            std::fs::create_dir(self.path(to)).unwrap();
+            for entry in std::fs::read_dir(goldens.join(from)).unwrap() {
+                let entry = entry.unwrap();
+                if !entry.file_name().to_string_lossy().starts_with("golden") {
+                    std::fs::copy(entry.path(), self.path(to).join(entry.file_name())).unwrap();
+                }
+            }
+        }
+        let config = std::fs::read_to_string(self.path("model/config.json")).unwrap();
+        let wide = config.replace("\"max_position_embeddings\": 128", "\"max_position_embeddings\": 4096");
+        assert_ne!(wide, config);
+        std::fs::write(self.path("model/config.json"), wide).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -108,6 +108,10 @@ impl Merge {
             Merged { changed: adapter.modules.len(), tensors: parts.len(), bytes, notes: Vec::new() };
         let mut source = Weights { checkpoint, adapter: &adapter, watch, done: 0, all: bytes };
         let place = part_path(output)?;
+        let trouble = |error: std::io::Error| Error::output(format!("{}", output.display())).because(error);
+        if let Some(folder) = output.parent() {
+            fs::create_dir_all(folder).map_err(trouble)?;
+        }
         remove(&place)?;
         let written = match self.layout {
             Layout::Safetensors => write_safetensors::write(&mut source, &parts, &place, self.shard_bytes),
@@ -120,7 +124,6 @@ impl Merge {
                 return other.map(|_| None);
             }
         };
-        let trouble = |error: std::io::Error| Error::output(format!("{}", output.display())).because(error);
         let older = output.with_file_name(format!("{}.older", file_name(&place)));
         if output.exists() {
             remove(&older)?;

@@ -23,6 +23,9 @@ pub struct Generate {
     pub task: Vec<String>,
     /// `rules`, or the name that the endpoint knows the model by.
     pub model: String,
+    /// A low-rank adapter for a local model: a folder in the layout of Python's `peft`, or an id of the Hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
     /// The base URL of an OpenAI-compatible server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
@@ -83,7 +86,7 @@ pub struct Generate {
     /// Strings before which a completion ends.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
-    /// How the weights of a local model are stored in memory: `auto`, `none`, `q8_0` or `q4_k`.
+    /// How the weights of a local model are stored in memory: `auto`, `none`, `q8_0`, `q4_k` or `nf4`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantize: Option<String>,
     /// Every random choice comes from it. 63 bits, as TOML's numbers go.
@@ -125,6 +128,7 @@ impl Default for Generate {
             output: String::new(),
             task: ["exqa", "ynqa", "nli", "summarization"].map(str::to_owned).to_vec(),
             model: "rules".to_owned(),
+            adapter: None,
             endpoint: None,
             api: "auto".to_owned(),
             replay: None,
