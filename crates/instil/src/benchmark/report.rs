@@ -192,8 +192,13 @@ impl<'a> Tally<'a> {
             return f1(pairs, self.names.len(), average);
         }
         let values = &self.values[&metric][prompt];
-        let sum: f64 = rows.iter().map(|row| values[*row]).sum();
-        let mean = (!rows.is_empty()).then(|| sum / rows.len() as f64)?;
+        // A completion that was not scored has no likelihood; any other answer that is lacking is wrong.
+        let (sum, count) = rows
+            .iter()
+            .map(|row| values[*row])
+            .filter(|value| !value.is_nan())
+            .fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
+        let mean = (count > 0).then(|| sum / f64::from(count))?;
         Some(if metric == Metric::Perplexity { mean.exp() } else { mean })
     }
 

@@ -56,7 +56,7 @@ pub enum Said {
     Completed {
         /// The negative log-likelihood in nats.
         nll: f64,
-        /// Whether greedy decoding gives it; false where the model doesn't tell.
+        /// Whether greedy decoding gives it.
         is_greedy: bool,
     },
     /// A text.
@@ -252,13 +252,13 @@ fn in_words(outcome: Outcome, account: &mut Account) -> Said {
 /// What the scores of a question's texts say.
 fn said(item: &Item, scored: &[Scoring], account: &mut Account) -> Said {
     let mut nlls = Vec::with_capacity(scored.len());
-    let mut is_greedy = true;
+    let mut is_greedy = Some(true);
     let mut is_whole = true;
     for scoring in scored {
         match scoring {
             Scoring::Score(score) => {
                 nlls.push(score.nll);
-                is_greedy &= score.greedy == Some(true);
+                is_greedy = is_greedy.zip(score.greedy).map(|(all, this)| all && this);
                 is_whole &= score.whole;
             }
             Scoring::Refused(why) => {
@@ -277,6 +277,12 @@ fn said(item: &Item, scored: &[Scoring], account: &mut Account) -> Said {
             (Some(by_sum), Some(by_characters)) => Said::Likely { nlls, by_sum, by_characters },
             _ => Said::Nothing("there is no choice".into()),
         },
-        _ => Said::Completed { nll: nlls.iter().sum(), is_greedy },
+        _ => match is_greedy {
+            Some(is_greedy) => Said::Completed { nll: nlls.iter().sum(), is_greedy },
+            None => {
+                account.refused += 1;
+                Said::Nothing("the server doesn't say which tokens are the likeliest".into())
+            }
+        },
     }
 }

@@ -323,6 +323,30 @@ fn texts_are_generated_and_compared_with_the_first_right_one() {
 }
 
 #[test]
+fn a_last_word_is_right_if_greedy_decoding_gives_it() {
+    let benchmark = Benchmark::find("lambada_openai").unwrap();
+    let rows = [
+        json!({"text": "He drank his tea"}),
+        json!({"text": "She drank her milk"}),
+        json!({"text": "x unknown"}),
+    ];
+    let (_folder, path) = file("lambada.jsonl", &rows);
+    let model = Scripted::new(0, 1, |_, _| Outcome::Declined).scoring(|text| {
+        let (nll, greedy) = match text.completion.as_str() {
+            " tea" => (1.0, Some(true)),
+            " milk" => (3.0, Some(false)),
+            _ => (9.0, None),
+        };
+        Scoring::Score(Score { nll, tokens: 1, greedy, whole: true })
+    });
+    let found = report(&benchmark, &settings(&benchmark), &path, &model);
+    // What the model doesn't tell is no right answer, and no likelihood of one.
+    assert!((number(&found, Metric::Accuracy) - 1.0 / 3.0).abs() < 1e-12);
+    assert!((number(&found, Metric::Perplexity) - 2.0_f64.exp()).abs() < 1e-12);
+    assert_eq!(found.account.refused, 1);
+}
+
+#[test]
 fn a_benchmark_of_ones_own_is_a_file_with_templates_choices_and_groups() {
     let text = "prompts:\n  - {name: plain, prompt: 'What is {{ text }}?  '}\nchoices: [tea, milk]\nanswer: '{{ label }}'\n\
                 rank: {by: characters}\nmetrics: [accuracy, acc_norm]\ngroup: '{{ kind }}'\n";
