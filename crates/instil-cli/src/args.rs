@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use cook::{CookArgs, CookWhat};
-pub(crate) use measure::{ModelArgs, ScoreArgs};
+pub(crate) use measure::{EvalArgs, ModelArgs, ScoreArgs};
 
 /// Instruction-tuning data from your own text.
 #[derive(Parser)]
@@ -36,6 +36,8 @@ pub(crate) enum Verb {
     Score(Box<ScoreArgs>),
     /// Put an adapter into the weights of its base: a model of its own.
     Merge(MergeArgs),
+    /// What a model makes of benchmarks.
+    Eval(Box<EvalArgs>),
     /// Run a recipe: a whole run written down.
     Run(RunArgs),
     /// Look at a recipe, a template file or a dataset without spending anything.

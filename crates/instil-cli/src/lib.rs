@@ -39,6 +39,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Companion(args) => commands::companion::run(args),
         Verb::Score(args) => commands::score::run(*args),
         Verb::Merge(args) => commands::merge::run(args),
+        Verb::Eval(args) => commands::eval::run(*args),
         Verb::Run(args) => commands::run::run(args),
         Verb::Check(args) => commands::check::run(args),
         Verb::Stats(args) => commands::stats::run(args),

@@ -87,6 +87,14 @@ impl Progress {
         self.show(|started| transfer_line(started, transfer))
     }
 
+    /// Called while a benchmark is asked.
+    pub(crate) fn watch_items(&mut self, benchmark: &str, rows: u64) -> ControlFlow<()> {
+        self.show(|started| {
+            let seconds = started.elapsed().as_secs_f64();
+            format!("{benchmark}: {} rows asked about, {seconds:.0} s", HumanCount(rows))
+        })
+    }
+
     /// Called while texts are scored.
     pub(crate) fn watch_scores(&mut self, texts: u64, tokens: u64) -> ControlFlow<()> {
         self.show(|started| {

@@ -86,3 +86,69 @@ pub(crate) struct ScoreArgs {
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }
+
+#[derive(ClapArgs, Default)]
+pub(crate) struct EvalArgs {
+    /// Benchmarks by name, a suite (bonito, gpt4all), or YAML files of your own, comma-separated
+    #[arg(short, long, value_delimiter = ',', value_name = "NAMES", required_unless_present = "list")]
+    pub(crate) benchmark: Vec<String>,
+
+    /// Show the benchmarks that are built in, and stop
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// The benchmarks' rows: files, or a folder to look in [default: the Hub's cache]
+    #[arg(long, value_delimiter = ',', value_name = "PATHS")]
+    pub(crate) data: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// A recording, lines of {"prompt", "completion"}, that answers in the model's place
+    #[arg(long, value_name = "FILE")]
+    pub(crate) replay: Option<PathBuf>,
+
+    /// What stands around each prompt: none, simple, tagged, inst, or a text with `{prompt}` [default: the benchmark's]
+    #[arg(long, value_name = "FORM")]
+    pub(crate) wrap: Option<String>,
+
+    /// Encode prompt and choice together and score no end of text, which endpoints can't do otherwise
+    #[arg(long)]
+    pub(crate) together: bool,
+
+    /// Have the model write its choice instead of asking how likely each is
+    #[arg(long)]
+    pub(crate) in_words: bool,
+
+    /// The most rows of each benchmark, the first ones
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// What intervals and chance are drawn from [default: 0]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) seed: u64,
+
+    /// A folder for every item's scores, the report, and the journal: the same command continues there
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// A journal shared with other runs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
+
+    /// Begin the folder anew where it holds another evaluation; its journal stays
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Show what would be asked, and stop; with --json every question, a line each
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Print the report as JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Say nothing but errors and the numbers
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}

@@ -7,6 +7,7 @@ pub(crate) mod companion;
 pub(crate) mod convert;
 pub(crate) mod cook;
 pub(crate) mod doctor;
+pub(crate) mod eval;
 pub(crate) mod from_rows;
 pub(crate) mod generate;
 pub(crate) mod list;

@@ -7,6 +7,7 @@ mod companion;
 mod convert;
 mod docs;
 mod errors;
+mod eval;
 mod from_rows;
 mod generate;
 mod hub;

@@ -1,0 +1,257 @@
+//! `eval`: benchmarks, asked of models that run here and of recordings.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::kill::MOMENTS;
+use crate::local::model;
+use crate::support::{Place, objects, repository};
+
+/// Rows of the shape that Symmetric FEVER has, of words that the random models know.
+fn claims(count: usize) -> String {
+    let labels = ["REFUTES", "SUPPORTS", "NOT ENOUGH INFO"];
+    (0..count)
+        .map(|i| {
+            let row = json!({
+                "claim": format!("The cat {i} sat."),
+                "evidence": format!("A cat {} sat on the mat.", i / 2),
+                "label": labels[i * 5 % 3],
+            });
+            format!("{row}\n")
+        })
+        .collect()
+}
+
+/// The report that `--json` prints.
+fn numbers(printed: &str) -> Value {
+    serde_json::from_str(printed.lines().last().unwrap()).unwrap()
+}
+
+fn value(report: &Value, benchmark: &str, metric: &str) -> f64 {
+    let reports = report["reports"].as_array().unwrap();
+    let report = reports.iter().find(|report| report["benchmark"] == benchmark).unwrap();
+    let numbers = report["metrics"].as_array().unwrap();
+    numbers.iter().find(|number| number["metric"] == metric).unwrap()["value"].as_f64().unwrap()
+}
+
+/// A recording of what is asked, with the right answers or with those of the next question of another answer.
+fn recording(place: &Place, name: &str, questions: &[Value], is_right: bool) {
+    let lines: String = (0..questions.len())
+        .map(|at| {
+            let right = &questions[at]["completion"];
+            let other =
+                (1..questions.len()).map(|step| &questions[(at + step) % questions.len()]["completion"]);
+            let other = other.into_iter().find(|other| *other != right).unwrap_or(&Value::Null);
+            let completion = if is_right { right } else { other };
+            format!("{}\n", json!({"prompt": questions[at]["prompt"], "completion": completion}))
+        })
+        .collect();
+    place.write(name, lines);
+}
+
+#[test]
+fn items_of_a_model_add_up_to_its_report_and_come_again_from_the_journal() {
+    let place = Place::new();
+    model(&place, "llama");
+    place.write("dev.jsonl", claims(20));
+    let args = ["eval", "--benchmark", "vitaminc", "--data", "dev.jsonl", "--model", "model", "-o", "out"];
+    let printed = place.ok(&args);
+    assert!(printed.contains("vitaminc") && printed.contains("macro_f1"), "{printed}");
+    let report: Value = serde_json::from_slice(&fs::read(place.path("out/report.json")).unwrap()).unwrap();
+    let items = objects(&fs::read_to_string(place.path("out/items.jsonl")).unwrap());
+    assert_eq!(items.len(), 100);
+    let right = items.iter().map(|item| item["scores"]["accuracy"].as_f64().unwrap()).sum::<f64>();
+    assert!((value(&report, "vitaminc", "accuracy") - right / 100.0).abs() < 1e-12);
+    for item in &items {
+        let nlls: Vec<f64> =
+            item["nll_nats"].as_array().unwrap().iter().map(|nll| nll.as_f64().unwrap()).collect();
+        let best = (0..3).min_by(|a, b| nlls[*a].total_cmp(&nlls[*b])).unwrap();
+        assert_eq!(item["guess"], best, "{item}");
+        assert_eq!(item["scores"]["accuracy"], f64::from(u8::from(item["guess"] == item["gold"])));
+    }
+    // `score` says the same of a choice: apart, with the end of text.
+    let rows = json!({
+        "prompt": "Instruct: A cat 0 sat on the mat.\nDoes it follow from this that \"The cat 0 sat.\"? Yes, no, or maybe?\nAnswer:",
+        "completion": "No",
+    });
+    place.write("one.jsonl", rows.to_string());
+    let scored = objects(&place.ok(&["score", "one.jsonl", "--model", "model", "--eos", "--apart", "-q"]));
+    assert_eq!(scored[0]["nll_nats"], items[0]["nll_nats"][0]);
+    // The same command gives the same again; another one is refused, and the numbers are a function of the seed.
+    let started = fs::read(place.path("out/items.jsonl")).unwrap();
+    assert_eq!(place.ok(&args), printed);
+    assert!(started == fs::read(place.path("out/items.jsonl")).unwrap());
+    let told = place.told(&[&args[..], &["--limit", "3"]].concat());
+    assert!(
+        told.starts_with("exit 2") && told.contains("another evaluation") && told.contains("--overwrite"),
+        "{told}"
+    );
+    place.ok(&[&args[..], &["--limit", "3", "--overwrite"]].concat());
+    assert_eq!(objects(&fs::read_to_string(place.path("out/items.jsonl")).unwrap()).len(), 15);
+}
+
+#[test]
+fn an_oracle_gets_1_and_a_shuffled_one_does_not() {
+    let place = Place::with_leases();
+    place.write("dev.jsonl", claims(30));
+    let context = |i: usize| format!("Heron {i} stood at Pine Point in {}.", 1900 + i);
+    let questions: Vec<Value> = (0..12)
+        .map(|i| json!({"id": i.to_string(), "context": context(i), "question": format!("When did heron {i} stand there?"),
+                        "answers": {"text": [format!("in {}", 1900 + i)], "answer_start": [0]}}))
+        .collect();
+    place.write("xquad_rows.jsonl", questions.iter().map(|row| format!("{row}\n")).collect::<String>());
+    let task = json!({
+        "Definition": ["Say the colour."], "Categories": ["Question Answering"],
+        "Positive Examples": [{"input": "Snow", "output": "white", "explanation": ""}],
+        "Instances": [{"id": "a", "input": "Coal", "output": ["black", "dark"]}, {"id": "b", "input": "Grass", "output": ["green"]}],
+    });
+    place.write("task.json", task.to_string());
+    let wino = |i: usize, gold: usize| json!({"context_options": [format!("{i} since tea"), format!("{i} since milk")], "continuation": "was hot.", "gold": gold});
+    place.write("wino.jsonl", (0..6).map(|i| format!("{}\n", wino(i, i % 2))).collect::<String>());
+    for (benchmark, data, metric) in [
+        ("vitaminc", "dev.jsonl", "macro_f1"),
+        ("xquad", "xquad_rows.jsonl", "squad_f1"),
+        ("super_ni", "task.json", "rouge_l"),
+        ("winogrande", "wino.jsonl", "accuracy"),
+        ("recipes/leases/benchmark.yaml", "recipes/leases/clauses.jsonl", "accuracy"),
+    ] {
+        let base = ["eval", "--benchmark", benchmark, "--data", data, "--json", "-q"];
+        let questions = objects(&place.ok(&[&base[..], &["--dry-run"]].concat()));
+        assert!(!questions.is_empty());
+        let mut found = BTreeMap::new();
+        for (name, is_right) in [("right.jsonl", true), ("wrong.jsonl", false)] {
+            recording(&place, name, &questions, is_right);
+            let report = numbers(&place.ok(&[&base[..], &["--replay", name]].concat()));
+            let name = report["reports"][0]["benchmark"].as_str().unwrap().to_owned();
+            found.insert(is_right, value(&report, &name, metric));
+        }
+        assert_eq!(found[&true], 1.0, "{benchmark}");
+        assert!(found[&false] < 0.7, "{benchmark}: {found:?}");
+    }
+}
+
+#[test]
+fn a_killed_evaluation_goes_on_and_ends_with_the_same_bytes() {
+    let place = Place::new();
+    model(&place, "llama");
+    place.write("dev.jsonl", claims(60));
+    let args = |output| ["eval", "-b", "vitaminc", "--data", "dev.jsonl", "--model", "model", "-o", output];
+    let started = Instant::now();
+    let straight = place.ok(&args("straight"));
+    let whole = started.elapsed();
+    let items = fs::read(place.path("straight/items.jsonl")).unwrap();
+    let mut kills = 0;
+    for moment in (0..MOMENTS).step_by(2) {
+        let mut child =
+            place.command(&args("killed")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole * (moment * 37 + moment % 7) / (MOMENTS * 37));
+        kills += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(place.ok(&args("killed")), straight);
+        assert!(items == fs::read(place.path("killed/items.jsonl")).unwrap());
+        assert!(!place.path("killed/items.partial").exists());
+        fs::remove_dir_all(place.path("killed")).unwrap();
+    }
+    assert!(kills >= MOMENTS / 8, "only {kills} kills came before the end");
+}
+
+#[test]
+fn what_can_not_be_evaluated_is_told_by_name() {
+    let place = Place::with_leases();
+    place.write("dev.jsonl", claims(3));
+    place.write("other.jsonl", "{\"text\": \"a\"}\n");
+    let told = |args: &[&str]| {
+        let told = place
+            .command(&[&["eval"], args].concat())
+            .env("HF_HUB_CACHE", place.path("hub"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8(told.stderr).unwrap();
+        assert_eq!(told.status.code(), Some(2), "{said}");
+        said
+    };
+    let has = |told: &str, parts: &[&str]| assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+    has(&told(&["-b", "pubmedq", "--model", "m"]), &["no benchmark `pubmedq`", "`pubmedqa`"]);
+    has(&told(&["-b", "arc_easy", "--model", "m"]), &["allenai/ai2_arc", "Hub's cache", "--data PATH"]);
+    has(
+        &told(&["-b", "vitaminc", "--data", "other.jsonl", "--model", "m"]),
+        &["no row of `other.jsonl`", "`evidence`"],
+    );
+    has(&told(&["-b", "vitaminc", "--data", "nowhere", "--model", "m"]), &["nowhere"]);
+    has(&told(&["-b", "vitaminc", "--data", "dev.jsonl"]), &["no model is named"]);
+    has(
+        &told(&["-b", "vitaminc", "--data", "dev.jsonl", "--model", "rules"]),
+        &["is about likelihoods", "--in-words"],
+    );
+    let endpoint =
+        ["-b", "vitaminc", "--data", "dev.jsonl", "--endpoint", "http://127.0.0.1:9/v1", "--model", "m"];
+    has(&told(&endpoint), &["apart", "--together"]);
+    place.write(
+        "bad.yaml",
+        "prompts: [{name: p, prompt: '{{ a }}'}]\nchoices: [x]\ngold: '0'\nrank: {}\nmetrics: [accurcy]\n",
+    );
+    has(&told(&["-b", "bad.yaml", "--data", "dev.jsonl", "--model", "m"]), &["bad.yaml", "accurcy"]);
+    fs::create_dir_all(place.path("mine")).unwrap();
+    place.write("mine/text.txt", "mine");
+    place.write("right.jsonl", "");
+    let args = ["-b", "vitaminc", "--data", "dev.jsonl", "--replay", "right.jsonl", "-o", "mine"];
+    has(&told(&args), &["`mine` is no folder of an evaluation"]);
+}
+
+/// The commands of the issue, where the real rows and weights lie beside the checkout.
+#[test]
+fn real_rows_go_the_whole_road() {
+    let shared = repository().join("../shared");
+    if !shared.join("models/TinyStories-656K").exists() || !shared.join("data").exists() {
+        println!("skipped: ../shared isn't there");
+        return;
+    }
+    let place = Place::new();
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let (data, weights) = (text(&shared.join("data")), text(&shared.join("models/TinyStories-656K")));
+    for (names, metric, rows) in [
+        ("pubmedqa,contractnli,vitaminc", "macro_f1", 12),
+        ("policyqa,xquad", "squad_f1", 12),
+        ("arc_easy,arc_challenge,hellaswag,openbookqa,piqa", "acc_norm", 4),
+        ("boolq,winogrande", "accuracy", 12),
+    ] {
+        let limit = rows.to_string();
+        let args =
+            ["eval", "-b", names, "--data", &data, "--model", &weights, "--limit", &limit, "--json", "-q"];
+        let report = numbers(&place.ok(&args));
+        for name in names.split(',') {
+            let found = value(&report, name, metric);
+            assert!((0.0..=1.0).contains(&found), "{name}: {found}");
+        }
+        for report in report["reports"].as_array().unwrap() {
+            assert_eq!((&report["items"], &report["rejects"]), (&json!(rows), &json!({})), "{report}");
+        }
+        // Right answers are right, and other ones aren't.
+        let questions = objects(&place.ok(&[
+            "eval",
+            "-b",
+            names,
+            "--data",
+            &data,
+            "--limit",
+            &limit,
+            "--dry-run",
+            "--json",
+        ]));
+        recording(&place, "right.jsonl", &questions, true);
+        recording(&place, "wrong.jsonl", &questions, false);
+        let base = ["eval", "-b", names, "--data", &data, "--limit", &limit, "--json", "-q", "--replay"];
+        let right = numbers(&place.ok(&[&base[..], &["right.jsonl"]].concat()));
+        let wrong = numbers(&place.ok(&[&base[..], &["wrong.jsonl"]].concat()));
+        for name in names.split(',') {
+            assert_eq!(value(&right, name, metric), 1.0, "{name}");
+            assert!(value(&wrong, name, metric) < 0.7, "{name}");
+        }
+    }
+}
