@@ -204,6 +204,33 @@ fn what_can_not_be_evaluated_is_told_by_name() {
     has(&told(&args), &["`mine` is no folder of an evaluation"]);
 }
 
+/// What `datasets` or `hf` have fetched is found without asking anybody.
+#[test]
+fn data_is_found_in_the_hubs_cache() {
+    let place = Place::new();
+    let folder = place.path("hub/datasets--EleutherAI--lambada_openai");
+    fs::create_dir_all(folder.join("refs")).unwrap();
+    fs::write(folder.join("refs/main"), "0123abcd").unwrap();
+    fs::create_dir_all(folder.join("snapshots/0123abcd/data")).unwrap();
+    let questions = |args: &[&str]| {
+        let asked = place.command(&[&["eval", "-b", "lambada_openai", "--dry-run", "--json"], args].concat());
+        let asked = { asked }.env("HF_HUB_CACHE", place.path("hub")).output().unwrap();
+        (asked.status.success(), String::from_utf8([asked.stdout, asked.stderr].concat()).unwrap())
+    };
+    let (is_found, told) = questions(&[]);
+    assert!(!is_found && told.contains("snapshots/0123abcd` has no `default/test-*.parquet`"), "{told}");
+    let rows = "{\"text\": \"He drank his tea\"}\n{\"text\": \"She sat on a mat\"}\n";
+    fs::write(folder.join("snapshots/0123abcd/data/lambada_test_en.jsonl"), rows).unwrap();
+    let (is_found, told) = questions(&[]);
+    assert!(is_found, "{told}");
+    let questions = objects(&told);
+    assert_eq!(questions.len(), 2);
+    assert_eq!(
+        (&questions[0]["prompt"], &questions[0]["completion"]),
+        (&json!("He drank his"), &json!("tea"))
+    );
+}
+
 /// The commands of the issue, where the real rows and weights lie beside the checkout.
 #[test]
 fn real_rows_go_the_whole_road() {

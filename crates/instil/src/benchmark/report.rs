@@ -67,7 +67,14 @@ pub struct Tally<'a> {
     names: BTreeMap<String, usize>,
     /// What is right in each row, by the first prompt.
     rows: Vec<Fact>,
-    groups: BTreeMap<String, (u64, BTreeMap<&'static str, (f64, u64)>)>,
+    groups: BTreeMap<String, Sums>,
+}
+
+/// Of a group: its rows, and of each metric the sum and how many answers it is of.
+#[derive(Default)]
+struct Sums {
+    rows: u64,
+    metrics: BTreeMap<&'static str, (f64, u64)>,
 }
 
 /// What is right in a row.
@@ -115,14 +122,14 @@ impl<'a> Tally<'a> {
             by_prompt[item.prompt].push(value);
             judged.insert(metric.name().to_owned(), value.into());
             if let Some(group) = &item.group {
-                let (_, sums) = self.groups.entry(group.clone()).or_default();
-                let (sum, count) = sums.entry(metric.name()).or_default();
+                let sums = self.groups.entry(group.clone()).or_default();
+                let (sum, count) = sums.metrics.entry(metric.name()).or_default();
                 *sum += value;
                 *count += 1;
             }
         }
         if let Some(group) = item.group.as_ref().filter(|_| item.prompt == 0) {
-            self.groups.entry(group.clone()).or_default().0 += 1;
+            self.groups.entry(group.clone()).or_default().rows += 1;
         }
         let guess = guess(self.benchmark, answer);
         let (truth, guessed) = match ask {
@@ -149,9 +156,9 @@ impl<'a> Tally<'a> {
     pub fn report(&self, account: Account, seed: u64) -> Report {
         let seed = seed_of(seed, &["eval", &self.benchmark.name]);
         let metrics = self.benchmark.metrics.iter().map(|metric| self.number(*metric, seed)).collect();
-        let groups = self.groups.iter().map(|(name, (rows, sums))| {
+        let groups = self.groups.iter().map(|(name, sums)| {
             let mean = |(metric, (sum, count)): (&&'static str, &(f64, u64))| (*metric, sum / *count as f64);
-            (name.clone(), Group { rows: *rows, metrics: sums.iter().map(mean).collect() })
+            (name.clone(), Group { rows: sums.rows, metrics: sums.metrics.iter().map(mean).collect() })
         });
         Report { benchmark: self.benchmark.name.clone(), account, metrics, groups: groups.collect() }
     }

@@ -86,7 +86,8 @@ fn every_built_in_benchmark_is_read() {
 /// What is scored for each choice of a benchmark's first row: raw rows as the Hub has them, then as llm-foundry does.
 #[test]
 fn the_gpt4all_suite_has_the_surface_forms_of_the_harness() {
-    let cases: [(&str, &str, Value, &[(&str, &str)], usize); 13] = [
+    type Case = (&'static str, &'static str, Value, &'static [(&'static str, &'static str)], usize);
+    let cases: [Case; 13] = [
         (
             "arc_easy",
             "x.jsonl",
