@@ -63,3 +63,45 @@ impl Text {
         (rest, std::mem::take(&mut self.text))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::Tokenizer;
+
+    /// What was told piece by piece, and the whole.
+    fn told(stop: &str, tokens: &[u32]) -> (Vec<String>, String) {
+        // The letters Ã and © stand for the bytes C3 and A9.
+        let json = r#"{"version": "1.0", "added_tokens": [], "decoder": {"type": "ByteLevel",
+            "add_prefix_space": false, "trim_offsets": true, "use_regex": true}, "model": {"type": "BPE", "vocab": {"ab": 0, "c": 1, "xÃ": 2, "©": 3}, "merges": []}}"#;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), json).unwrap();
+        let tokenizer = Tokenizer::of_folder(folder.path()).unwrap();
+        let mut text = Text::new(tokenizer.detokenizer(), &[stop.to_owned()]);
+        let mut pieces = Vec::new();
+        for token in tokens {
+            let (piece, stopped) = text.push(*token);
+            pieces.push(piece.to_owned());
+            if stopped {
+                break;
+            }
+        }
+        let (rest, whole) = text.finish();
+        pieces.push(rest);
+        assert_eq!(pieces.concat(), whole);
+        (pieces, whole)
+    }
+
+    #[test]
+    fn what_may_become_a_stop_string_is_told_late_and_not_lost() {
+        assert_eq!(told("bcc", &[0, 1, 0]).0, ["a", "", "bca", "b"]);
+        assert_eq!(told("bcc", &[0, 1, 1, 0]).0, ["a", "", "", ""]);
+    }
+
+    #[test]
+    fn nothing_comes_behind_a_stop_string() {
+        assert_eq!(told("x", &[0, 2, 3]).1, "ab");
+        assert_eq!(told("never", &[0, 2, 3]).1, "abx\u{e9}");
+        assert_eq!(told("never", &[0, 2]).1, "abx\u{fffd}");
+    }
+}

@@ -112,6 +112,23 @@ fn a_character_of_several_tokens_comes_as_one() {
 }
 
 #[test]
+fn a_text_that_goes_on_keeps_its_blanks() {
+    let tokenizer = |decoder| made(decoder, &TOKENS);
+    let text = |mut detokenizer: Detokenizer, ids: &[u32]| {
+        let mut text: String = ids.iter().filter_map(|id| detokenizer.push(*id)).collect();
+        text.extend(detokenizer.finish());
+        text
+    };
+    // 0 is special, 3 and 5 begin with blanks, 4 is `a`.
+    for (decoder, alone) in [(LLAMA, "the  "), (METASPACE, "the  "), (KEEPS_HEAD, " the  ")] {
+        let tokenizer = tokenizer(decoder);
+        assert_eq!(text(tokenizer.detokenizer(), &[5, 3]), alone);
+        assert_eq!(text(tokenizer.detokenizer().after(&[0]), &[5, 3]), alone, "nothing was said yet");
+        assert_eq!(text(tokenizer.detokenizer().after(&[0, 4]), &[5, 3]), " the  ");
+    }
+}
+
+#[test]
 fn prompts_begin_and_completions_end() {
     let Some(tokenizer) = tiny_stories() else { return };
     assert_eq!((tokenizer.bos(), tokenizer.end(), tokenizer.pad()), (Some(1), Some(2), Some(0)));
