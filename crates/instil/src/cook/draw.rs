@@ -100,16 +100,12 @@ impl Rng {
     /// Appends `n` numbers below `bound` to `list`, each drawn by itself.
     #[inline]
     pub fn fill(&mut self, bound: u32, n: usize, list: &mut Vec<u32>) {
-        let start = list.len();
-        list.resize(start + n, 0);
-        let mut pairs = list[start..].chunks_exact_mut(2);
-        for pair in &mut pairs {
+        for _ in 0..n / 2 {
             let bits = self.bits();
-            pair[0] = scale(bits >> 32, bound);
-            pair[1] = scale(bits & 0xffff_ffff, bound);
+            list.extend([scale(bits >> 32, bound), scale(bits & 0xffff_ffff, bound)]);
         }
-        for last in pairs.into_remainder() {
-            *last = self.below(bound);
+        if n % 2 == 1 {
+            list.push(self.below(bound));
         }
     }
 }

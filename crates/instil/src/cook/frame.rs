@@ -9,7 +9,7 @@
 //! written in one way alone and can be taken apart again; a test holds every frame to it.
 
 use super::content::Content;
-use super::page::Page;
+use super::page::{Literal, Page};
 use super::reading::{Reading, words};
 use super::tokens::Pool;
 use crate::error::{Error, Result};
@@ -118,9 +118,9 @@ pub struct Frame {
 
 #[derive(Clone, Debug)]
 enum Segment {
-    Literal(String),
+    Literal(Literal),
     Slot(usize),
-    List { slot: usize, heads: Vec<String>, shape: Shape },
+    List { slot: usize, heads: Vec<Literal>, tail: Literal, shape: Shape },
 }
 
 /// What stands around the items of a list.
@@ -209,7 +209,7 @@ fn segments(text: &str, slots: &[&str]) -> Result<Vec<Segment>> {
     let mut rest = text;
     while let Some(open) = rest.find('{') {
         if open > 0 {
-            segments.push(Segment::Literal(rest[..open].to_owned()));
+            segments.push(Segment::Literal(Literal::new(&rest[..open])));
         }
         let close = rest[open..].find('}').ok_or_else(|| wrong("a brace is not closed".into()))? + open;
         let mut parts = rest[open + 1..close].splitn(3, '/');
@@ -228,13 +228,14 @@ fn segments(text: &str, slots: &[&str]) -> Result<Vec<Segment>> {
                     return Err(wrong(format!("nothing parts the items of `{name}`")));
                 }
                 let shape = Shape { before: before.to_owned(), after: after.to_owned(), joint };
-                Segment::List { slot, heads: (0..HEADS).map(|place| shape.head(place)).collect(), shape }
+                let heads = (0..HEADS).map(|place| Literal::new(&shape.head(place))).collect();
+                Segment::List { slot, heads, tail: Literal::new(&shape.after), shape }
             }
         });
         rest = &rest[close + 1..];
     }
     if !rest.is_empty() {
-        segments.push(Segment::Literal(rest.to_owned()));
+        segments.push(Segment::Literal(Literal::new(rest)));
     }
     Ok(segments)
 }
@@ -242,20 +243,20 @@ fn segments(text: &str, slots: &[&str]) -> Result<Vec<Segment>> {
 #[inline]
 fn write(segment: &Segment, pool: &Pool, content: &Content, is_start: bool, page: &mut Page) {
     match segment {
-        Segment::Literal(text) => page.literal(text.as_bytes()),
+        Segment::Literal(text) => page.literal(text),
         Segment::Slot(slot) => page.tokens(pool, content.first(*slot), is_start),
-        Segment::List { slot, heads, shape } => {
+        Segment::List { slot, heads, tail, shape } => {
             let mut is_start = is_start;
             for (place, item) in content.items(*slot).enumerate() {
                 match heads.get(place) {
-                    Some(head) => page.literal(head.as_bytes()),
-                    None => page.literal(shape.head(place).as_bytes()),
+                    Some(head) => page.literal(head),
+                    None => page.literal(&Literal::new(&shape.head(place))),
                 }
                 page.tokens(pool, item, is_start && shape.before.is_empty());
                 is_start = false;
             }
             if content.items(*slot).len() > 0 {
-                page.literal(shape.after.as_bytes());
+                page.literal(tail);
             }
         }
     }
@@ -267,7 +268,7 @@ fn read<'a>(segments: &[Segment], text: &'a str, reading: &mut Reading<'a>) -> O
     for (place, segment) in segments.iter().enumerate() {
         let follow = &segments[place + 1..];
         match segment {
-            Segment::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
+            Segment::Literal(literal) => rest = rest.strip_prefix(literal.text())?,
             Segment::Slot(slot) => {
                 let end = end_of(rest, follow, None)?;
                 reading.push(*slot, words(&rest[..end]));
@@ -321,7 +322,7 @@ fn follows(text: &str, follow: &[Segment]) -> Option<usize> {
     let mut first: Option<usize> = None;
     for segment in follow {
         let (mark, is_certain) = match segment {
-            Segment::Literal(text) => (text.as_str(), true),
+            Segment::Literal(text) => (text.text(), true),
             Segment::List { shape, .. } => (shape.before.as_str(), false),
             Segment::Slot(_) => continue,
         };

@@ -17,6 +17,7 @@ pub fn sample(rng: &mut Rng, size: u32, n: usize, list: &mut Vec<u32>) {
 pub fn sample_distinct(rng: &mut Rng, size: u32, n: usize, from: usize, list: &mut Vec<u32>) {
     /// So many draws, then the next free token is taken.
     const DRAWS: usize = 16;
+    let mut seen = Filter::of(&list[from..]);
     for _ in 0..n {
         let taken = list.len() - from;
         if taken >= size as usize {
@@ -24,11 +25,48 @@ pub fn sample_distinct(rng: &mut Rng, size: u32, n: usize, from: usize, list: &m
         }
         let mut token = rng.below(size);
         let mut tries = 0;
-        while list[from..].contains(&token) {
+        while seen.may_have(token) && list[from..].contains(&token) {
             tries += 1;
             token = if tries < DRAWS { rng.below(size) } else { (token + 1) % size };
         }
+        seen.add(token);
         list.push(token);
+    }
+}
+
+/// Says of most tokens that a list hasn't got them, without looking through it.
+#[derive(Clone, Debug)]
+pub struct Filter([u64; 64]);
+
+impl Filter {
+    /// The filter of this list.
+    pub fn of(list: &[u32]) -> Self {
+        let mut filter = Self([0; 64]);
+        list.iter().for_each(|token| filter.add(*token));
+        filter
+    }
+
+    /// Adds a token.
+    #[inline]
+    pub fn add(&mut self, token: u32) {
+        self.0[(token >> 6 & 63) as usize] |= 1 << (token & 63);
+    }
+
+    /// Whether the token may have been added; if this is false, it hasn't.
+    #[inline]
+    pub fn may_have(&self, token: u32) -> bool {
+        self.0[(token >> 6 & 63) as usize] >> (token & 63) & 1 == 1
+    }
+
+    /// [`overlap`] of `list`, which this is the filter of, and `other`.
+    pub fn overlap(&self, list: &[u32], other: &[u32]) -> usize {
+        let mut shared = 0;
+        for (place, token) in other.iter().enumerate() {
+            if self.may_have(*token) && !other[..place].contains(token) {
+                shared += count(list, *token).min(count(&other[place..], *token));
+            }
+        }
+        shared
     }
 }
 
@@ -106,9 +144,21 @@ pub fn concat(lists: &[&[u32]], separator: Option<u32>, out: &mut Vec<u32>) {
     }
 }
 
-/// Appends tokens of `list` at `n` different places drawn at random, in their order there; all if there are fewer
-/// (selection sampling: Knuth 3.4.2, algorithm S).
+/// Appends tokens of `list` at `n` different places drawn at random, in their order there; all if there are fewer.
 pub fn pick(rng: &mut Rng, list: &[u32], n: usize, out: &mut Vec<u32>) {
+    // A few places of a short list are drawn one by one, and kept in the bits of a number.
+    if list.len() <= u128::BITS as usize && 2 * n <= list.len() {
+        let mut places = 0_u128;
+        while (places.count_ones() as usize) < n {
+            places |= 1 << rng.below(list.len() as u32);
+        }
+        while places != 0 {
+            out.push(list[places.trailing_zeros() as usize]);
+            places &= places - 1;
+        }
+        return;
+    }
+    // Else each place is looked at (selection sampling: Knuth 3.4.2, algorithm S).
     let mut left = n.min(list.len());
     for (place, token) in list.iter().enumerate() {
         if (rng.below((list.len() - place) as u32) as usize) < left {
@@ -143,14 +193,7 @@ pub fn count(list: &[u32], token: u32) -> usize {
 /// How many tokens `a` and `b` have in common, each as often as it is in both (the size of the multiset `a ∩ b`).
 pub fn overlap(a: &[u32], b: &[u32]) -> usize {
     let (a, b) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-    let mut shared = 0;
-    for (place, token) in a.iter().enumerate() {
-        let in_b = count(b, *token);
-        if in_b > 0 && !a[..place].contains(token) {
-            shared += in_b.min(count(&a[place..], *token));
-        }
-    }
-    shared
+    Filter::of(a).overlap(a, b)
 }
 
 /// How many different tokens `a` and `b` have in common.
@@ -254,6 +297,8 @@ mod tests {
     fn lists_are_compared_as_multisets() {
         assert_eq!(overlap(&[1, 1, 2, 3], &[1, 1, 1, 3, 9]), 3);
         assert_eq!(overlap(&[1, 1, 1, 3, 9], &[1, 1, 2, 3]), 3);
+        let long: Vec<u32> = (0..200).map(|number| number % 70).collect();
+        assert_eq!(overlap(&long, &[4096, 5, 5, 5, 5, 69, 69, 69]), 5);
         assert_eq!(overlap_set(&[1, 1, 2, 3], &[1, 1, 1, 3, 9]), 2);
         assert_eq!(index_of(&[1, 2, 1, 2, 3], &[1, 2, 3]), Some(2));
         assert_eq!((index_of(&[1], &[1, 2]), index_of(&[1], &[])), (None, None));

@@ -48,10 +48,15 @@ impl Page {
 
     /// Writes a literal text.
     #[inline]
-    pub(super) fn literal(&mut self, text: &[u8]) {
-        self.room(text.len());
-        self.bytes[self.at..self.at + text.len()].copy_from_slice(text);
-        self.at += text.len();
+    pub(super) fn literal(&mut self, text: &Literal) {
+        self.room(text.bytes.len());
+        if text.bytes.len() <= CELL {
+            // A copy of known size costs less than one that is just as long as needed.
+            self.bytes[self.at..self.at + CELL].copy_from_slice(&text.cell);
+        } else {
+            self.bytes[self.at..self.at + text.bytes.len()].copy_from_slice(&text.bytes);
+        }
+        self.at += text.bytes.len();
     }
 
     /// Writes tokens. The first has no blank before it where a line begins, or where `is_start`.
@@ -63,10 +68,10 @@ impl Page {
         self.room(tokens.len() * CELL + 1);
         // A blank that is not wanted is written over the byte before, which is then put back.
         let before = self.bytes[self.at - 1];
-        let is_blank_over = (is_start || before == b'\n') && pool.bytes(tokens[0]).first() == Some(&b' ');
+        let cells = pool.cells();
+        let is_blank_over = (is_start || before == b'\n') && cells[tokens[0] as usize][0] == b' ';
         let back = self.at - 1;
         self.at -= usize::from(is_blank_over);
-        let cells = pool.cells();
         for token in tokens {
             let cell = &cells[*token as usize];
             let len = cell[CELL - 1];
@@ -97,9 +102,9 @@ impl Page {
         let prompt = String::from_utf8_lossy(&self.bytes[1..self.cut]).into_owned();
         let completion = String::from_utf8_lossy(&self.bytes[self.cut..self.at]).into_owned();
         self.clear();
-        self.literal(prompt.as_bytes());
+        self.literal(&Literal::new(&prompt));
         self.cut();
-        self.literal(completion.as_bytes());
+        self.literal(&Literal::new(&completion));
     }
 
     /// Makes sure that `more` bytes fit behind the last.
@@ -108,6 +113,27 @@ impl Page {
         if self.bytes.len() < self.at + more + CELL {
             self.bytes.resize((self.at + more + CELL).next_power_of_two(), b' ');
         }
+    }
+}
+
+/// A text that is written often.
+#[derive(Clone, Debug)]
+pub(super) struct Literal {
+    bytes: Box<[u8]>,
+    /// Its first bytes.
+    cell: [u8; CELL],
+}
+
+impl Literal {
+    pub(super) fn new(text: &str) -> Self {
+        let mut cell = [b' '; CELL];
+        let len = text.len().min(CELL);
+        cell[..len].copy_from_slice(&text.as_bytes()[..len]);
+        Self { bytes: text.as_bytes().into(), cell }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        text(&self.bytes)
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Stream {
     frames: Vec<Frame>,
     /// The place of the slot that is the answer.
     answer: usize,
+    /// Whether the settings are the same for all samples.
+    is_constant: bool,
 }
 
 /// A sample, and the room that the next one is made in.
@@ -184,7 +186,8 @@ impl Stream {
             &settings.rows.to_string(),
             split.name(),
         ];
-        let stream = Self { key: Key::new(*seed, &parts), frames, answer, plan };
+        let stream =
+            Self { key: Key::new(*seed, &parts), frames, answer, is_constant: settings.is_constant(), plan };
         let mut sample = Sample::default();
         let ends = [0, stream.plan.settings.rows.saturating_sub(1)];
         if ends.iter().any(|index| stream.fill(*index, &mut sample).is_err()) {
@@ -208,7 +211,10 @@ impl Stream {
 
     /// The settings of sample `index`.
     pub fn settings(&self, index: u64) -> std::borrow::Cow<'_, Settings> {
-        self.plan.settings.at(index)
+        match self.is_constant {
+            true => std::borrow::Cow::Borrowed(&self.plan.settings.from),
+            false => self.plan.settings.at(index),
+        }
     }
 
     /// Makes sample `index` in the place of what was there.
@@ -216,7 +222,7 @@ impl Stream {
     /// # Errors
     /// When none of so many draws could be kept; `sample` then holds nothing that means anything, and counts it.
     pub fn fill(&self, index: u64, sample: &mut Sample) -> Result<(), Exhausted> {
-        let settings = self.plan.settings.at(index);
+        let settings = self.settings(index);
         let root = self.key.draw(index);
         sample.index = index;
         for attempt in 0..ATTEMPTS {

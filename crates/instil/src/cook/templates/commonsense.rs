@@ -120,6 +120,7 @@ impl Template for Commonsense {
         content.begin(GOAL);
         ops::sample(free, pool.size(), goal_len, &mut content.tokens);
         let goal = content.close();
+        let seen = ops::Filter::of(&content.tokens[goal.clone()]);
         content.begin(ENDINGS);
         let (mut right, mut most, mut alike) = (0..0, 0, 0);
         for ending in 0..endings {
@@ -136,7 +137,7 @@ impl Template for Commonsense {
             }
             ops::shuffle(free, &mut content.tokens[start..]);
             let item = content.close();
-            let overlap = ops::overlap(&content.tokens[item.clone()], &content.tokens[goal.clone()]);
+            let overlap = seen.overlap(&content.tokens[goal.clone()], &content.tokens[item.clone()]);
             if ending == gold {
                 (right, alike) = (item, overlap);
             } else {

@@ -136,7 +136,7 @@ impl Template for Lookup {
             [COUNT, QUERIES, HOPS, REPEATS].map(|knob| steady.within(settings.at(knob)) as usize);
         let queries = queries.min(ASKED).min(pairs / hops.max(1));
         let place = steady.within(settings.at(PLACE)) as usize;
-        let entries = pairs + repeats;
+        let (entries, chains) = (pairs + repeats, pairs / hops.max(1));
 
         // First words: of each key, then of each value; all differ, so that no value is a key by chance.
         let (firsts, order) = (&mut content.scratch, &mut content.spare);
@@ -147,10 +147,9 @@ impl Template for Lookup {
         // Then the rest of each key, in places of one width, and how many words it has.
         let keys = firsts.len();
         for pair in 0..pairs {
-            let first = firsts[pair];
-            firsts.push(free.within(settings.at(KEY_LEN)).min(WIDTH as u32));
-            firsts.push(first);
-            free.fill(pool.size(), WIDTH - 1, firsts);
+            let (first, len) = (firsts[pair], free.within(settings.at(KEY_LEN)).min(WIDTH as u32));
+            firsts.extend([len, first]);
+            firsts.extend((1..WIDTH as u32).map(|word| if word < len { free.below(pool.size()) } else { 0 }));
         }
         let key = |firsts: &[u32], pair: usize| {
             let at = keys + pair * (WIDTH + 1);
@@ -187,8 +186,9 @@ impl Template for Lookup {
             let pair = if entry < pairs { entry } else { content.spare[again + entry - pairs] as usize };
             content.tokens.extend_from_slice(&content.scratch[key(&content.scratch, pair)]);
             content.tokens.push(pool.mark(Mark::Colon));
-            let (chain, link) = (pair / hops, pair % hops);
-            if entry < pairs && link < last && chain < pairs / hops {
+            // Most lists have no chains, and divisions are what is slow here.
+            let (chain, link) = if hops == 1 { (pair, 0) } else { (pair / hops, pair % hops) };
+            if entry < pairs && link < last && chain < chains {
                 content.tokens.extend_from_slice(&content.scratch[key(&content.scratch, pair + 1)]);
             } else {
                 let value = content.tokens.len();

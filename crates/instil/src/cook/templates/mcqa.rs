@@ -123,6 +123,7 @@ impl Template for Mcqa {
         content.begin(QUESTION);
         ops::sample(free, pool.size(), len, &mut content.tokens);
         let question = content.close();
+        let seen = ops::Filter::of(&content.tokens[question.clone()]);
         content.begin(OPTIONS);
         let mut most = 0;
         for option in 0..options {
@@ -138,7 +139,7 @@ impl Template for Mcqa {
                 content.scratch.clear();
                 ops::pick(free, &content.tokens[question.clone()], wanted, &mut content.scratch);
                 ops::sample(free, pool.size(), shared + fresh - wanted, &mut content.scratch);
-                let overlap = ops::overlap(&content.scratch, &content.tokens[question.clone()]);
+                let overlap = seen.overlap(&content.tokens[question.clone()], &content.scratch);
                 if option == gold || overlap <= limit {
                     most = most.max(if option == gold { 0 } else { overlap });
                     break;

@@ -126,9 +126,11 @@ impl Template for Retrieval {
         let query = content.ranges(QUERY).next().unwrap_or_default();
         ops::replace(free, pool.size(), noise, &mut content.tokens[query.clone()]);
 
+        let asked = &content.tokens[query];
+        let seen = ops::Filter::of(asked);
         let (mut best, mut next) = (0, 0);
         for (passage, words) in content.items(PASSAGES).enumerate() {
-            let overlap = ops::overlap(&content.tokens[query.clone()], words);
+            let overlap = seen.overlap(asked, words);
             if passage == gold {
                 best = overlap;
             } else {

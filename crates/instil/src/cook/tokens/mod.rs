@@ -64,6 +64,7 @@ impl Pool {
                 cell[..word.len()].copy_from_slice(word);
                 cell[CELL - 1] = word.len() as u8;
             } else {
+                cell[..CELL - 1].copy_from_slice(&word[..CELL - 1]);
                 cell[CELL - 1] = LONG;
             }
             cells.push(cell);
@@ -133,7 +134,7 @@ impl Pool {
         self.ids.as_ref().map(|ids| ids[token as usize].as_ref())
     }
 
-    /// Every token in a cell: its bytes, and in the last byte their number or [`LONG`].
+    /// Every token in a cell: its first bytes, and in the last byte their number or [`LONG`].
     pub(super) fn cells(&self) -> &[[u8; CELL]] {
         &self.cells
     }
