@@ -8,6 +8,8 @@
 //! Words have no punctuation and no line ends. So where each literal behind a slot begins with one of these, a text is
 //! written in one way alone and can be taken apart again; a test holds every frame to it.
 
+use std::borrow::Cow;
+
 use super::content::Content;
 use super::page::{Literal, Page};
 use super::reading::{Reading, words};
@@ -197,10 +199,38 @@ impl Frame {
         Some(reading)
     }
 
+    /// Calls back with each piece of the sample in order, literal or tokens, and whether it is of the completion.
+    pub(super) fn pieces<'a>(&'a self, content: &'a Content, visit: &mut dyn FnMut(Piece<'a>, bool)) {
+        let parts = self.prompt.iter().map(|part| (part, false));
+        for (segment, is_completion) in parts.chain(self.completion.iter().map(|part| (part, true))) {
+            match segment {
+                Segment::Literal(text) => visit(Piece::Literal(Cow::Borrowed(text.text())), is_completion),
+                Segment::Slot(slot) => visit(Piece::Tokens(content.first(*slot)), is_completion),
+                Segment::List { slot, shape, .. } => {
+                    for (place, item) in content.items(*slot).enumerate() {
+                        visit(Piece::Literal(Cow::Owned(shape.head(place))), is_completion);
+                        visit(Piece::Tokens(item), is_completion);
+                    }
+                    if content.items(*slot).len() > 0 {
+                        visit(Piece::Literal(Cow::Borrowed(&shape.after)), is_completion);
+                    }
+                }
+            }
+        }
+    }
+
     /// Whether the completion begins a turn of its own.
     pub fn is_turn(&self) -> bool {
         self.is_turn
     }
+}
+
+/// A part of a sample that is to be encoded.
+pub(super) enum Piece<'a> {
+    /// Words of the frame.
+    Literal(Cow<'a, str>),
+    /// Words of the template.
+    Tokens(&'a [u32]),
 }
 
 fn segments(text: &str, slots: &[&str]) -> Result<Vec<Segment>> {

@@ -12,6 +12,7 @@
 mod content;
 mod draw;
 mod frame;
+mod ids;
 mod knobs;
 pub mod ops;
 mod page;
@@ -26,6 +27,7 @@ mod tokens;
 pub use content::{Content, Facts, SLOTS};
 pub use draw::{Draw, Key, Rng};
 pub use frame::{Frame, Texts, Wording};
+pub use ids::{Encoder, Ids};
 pub use knobs::{Curriculum, Knob, KnobKind, Settings, Value};
 pub use page::Page;
 pub use reading::{Reading, words};
@@ -33,7 +35,7 @@ pub use report::{Baseline, Report};
 pub use split::Split;
 pub use stream::{Exhausted, Plan, Sample, Stream, Tally};
 pub use templates::{Ambiguous, Family, Template, template, templates};
-pub use tokens::{Mark, NUMBERS, Pool, SCHEMES, SYNTHETIC_WORDS};
+pub use tokens::{HuggingFace, Mark, NUMBERS, Pool, SCHEMES, SYNTHETIC_WORDS, Vocabulary, Words};
 
 #[cfg(test)]
 mod tests;

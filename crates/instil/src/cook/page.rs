@@ -59,7 +59,8 @@ impl Page {
         self.at += text.bytes.len();
     }
 
-    /// Writes tokens. The first has no blank before it where a line begins, or where `is_start`.
+    /// Writes tokens. The first has no blank before it where a line begins, or where `is_start`, unless blanks are parts of
+    /// the pool's words like any other byte.
     #[inline]
     pub(super) fn tokens(&mut self, pool: &Pool, tokens: &[u32], is_start: bool) {
         if tokens.is_empty() {
@@ -69,7 +70,8 @@ impl Page {
         // A blank that is not wanted is written over the byte before, which is then put back.
         let before = self.bytes[self.at - 1];
         let cells = pool.cells();
-        let is_blank_over = (is_start || before == b'\n') && cells[tokens[0] as usize][0] == b' ';
+        let is_blank_over =
+            (is_start || before == b'\n') && cells[tokens[0] as usize][0] == b' ' && !pool.is_bytes();
         let back = self.at - 1;
         self.at -= usize::from(is_blank_over);
         for token in tokens {

@@ -68,6 +68,8 @@ pub struct Stream {
     answer: usize,
     /// Whether the settings are the same for all samples.
     is_constant: bool,
+    /// Words that can be read, in place of those of `all`, which may have line ends and parts of characters.
+    stand_in: Option<Arc<Pool>>,
 }
 
 /// A sample, and the room that the next one is made in.
@@ -186,8 +188,9 @@ impl Stream {
             &settings.rows.to_string(),
             split.name(),
         ];
-        let stream =
-            Self { key: Key::new(*seed, &parts), frames, answer, is_constant: settings.is_constant(), plan };
+        let stand_in = if pool.is_bytes() { Some(Arc::new(pool.stand_in()?)) } else { None };
+        let is_constant = settings.is_constant();
+        let stream = Self { key: Key::new(*seed, &parts), frames, answer, is_constant, stand_in, plan };
         let mut sample = Sample::default();
         let ends = [0, stream.plan.settings.rows.saturating_sub(1)];
         if ends.iter().any(|index| stream.fill(*index, &mut sample).is_err()) {
@@ -262,20 +265,36 @@ impl Stream {
     /// The options that evaluation scores, each as a text; none where the template has none.
     pub fn options(&self, sample: &Sample) -> Vec<String> {
         let Some(slot) = self.plan.template.options() else { return Vec::new() };
-        sample.content.items(slot).map(|item| self.phrase(item)).collect()
+        sample.content.items(slot).map(|item| phrase(&self.plan.pool, item)).collect()
     }
 
     /// Tokens as a text of their own.
     pub fn phrase(&self, tokens: &[u32]) -> String {
-        let bytes: Vec<u8> = tokens.iter().flat_map(|token| self.plan.pool.bytes(*token)).copied().collect();
-        String::from_utf8_lossy(&bytes).trim_start().to_owned()
+        phrase(&self.plan.pool, tokens)
     }
 
     /// Whether the rule, read anew from the text, gives this sample's completion: nothing of its making is looked at
     /// but which frame words it, and the options where the frame doesn't show them.
+    ///
+    /// Texts of an `all` pool can't be taken apart into words. Of these the same tokens are read as words that can be.
     pub fn verify(&self, sample: &Sample) -> bool {
-        let (prompt, completion) = (sample.prompt(), sample.completion());
-        self.verify_text(sample.index, sample.frame, prompt, completion, &self.options(sample))
+        let Some(pool) = &self.stand_in else {
+            let (prompt, completion) = (sample.prompt(), sample.completion());
+            return self.verify_text(sample.index, sample.frame, prompt, completion, &self.options(sample));
+        };
+        let page = self.readable(pool, sample);
+        let options: Vec<String> = match self.plan.template.options() {
+            Some(slot) => sample.content.items(slot).map(|item| phrase(pool, item)).collect(),
+            None => Vec::new(),
+        };
+        self.verify_text(sample.index, sample.frame, page.prompt(), page.completion(), &options)
+    }
+
+    /// The sample in words of another pool.
+    fn readable(&self, pool: &Pool, sample: &Sample) -> Page {
+        let mut page = Page::default();
+        self.frames[sample.frame].write(pool, &sample.content, &mut page);
+        page
     }
 
     /// [`Stream::verify`] for a text that comes from elsewhere, as from a file.
@@ -302,7 +321,8 @@ impl Stream {
         }
     }
 
-    /// What an output is worth as the answer to this sample, from 0 to 1.
+    /// What an output is worth as the answer to this sample, from 0 to 1. It has no meaning for an `all` pool, whose texts
+    /// can't be read.
     pub fn score(&self, sample: &Sample, output: &str) -> f64 {
         let frame = &self.frames[sample.frame];
         let Some(mut asked) = frame.read(sample.prompt(), sample.completion()) else { return 0.0 };
@@ -332,4 +352,10 @@ impl Stream {
     pub fn is_same(one: &str, other: &str) -> bool {
         answer_words(one) == answer_words(other)
     }
+}
+
+/// Tokens as a text of their own.
+fn phrase(pool: &Pool, tokens: &[u32]) -> String {
+    let bytes: Vec<u8> = tokens.iter().flat_map(|token| pool.bytes(*token)).copied().collect();
+    String::from_utf8_lossy(&bytes).trim_start().to_owned()
 }

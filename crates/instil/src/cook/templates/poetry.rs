@@ -84,6 +84,10 @@ impl Template for Poetry {
         if !letters.is_one() {
             return Err(settings.impossible(LETTERS, LINE_LEN, "the rule must be the same for all samples"));
         }
+        if pool.is_bytes() {
+            return Err(Error::usage("tokens of an `all` pool have no spelling to rhyme by")
+                .with_hint("take `--pool safe` for poetry"));
+        }
         let classes = pool.rhymes(letters.lo).len();
         if classes < 2 {
             return Err(Error::usage(format!("the pool has {classes} rhymes with `letters={}`", letters.lo))

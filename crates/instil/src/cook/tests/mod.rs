@@ -3,6 +3,7 @@
 mod contract;
 mod examples;
 mod frames;
+mod ids;
 mod report;
 
 use std::sync::Arc;

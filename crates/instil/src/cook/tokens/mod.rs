@@ -2,6 +2,7 @@
 
 mod marks;
 mod synthetic;
+mod vocabulary;
 mod wordlist;
 
 use std::collections::HashMap;
@@ -9,6 +10,8 @@ use std::sync::OnceLock;
 
 pub use marks::{Mark, NUMBERS, SCHEMES};
 pub use synthetic::SYNTHETIC_WORDS;
+pub(super) use vocabulary::encode_behind;
+pub use vocabulary::{HuggingFace, Vocabulary, Words};
 
 use crate::error::{Error, Result};
 
