@@ -284,13 +284,18 @@ impl Curriculum {
         Cow::Owned(Settings { knobs: Arc::clone(&self.from.knobs), values })
     }
 
-    /// Asserts that a choice is the same at both ends, since there is nothing between two words.
+    /// Asserts that it leads somewhere over at least two rows, and that a choice is the same at both ends, since there is
+    /// nothing between two words.
     ///
     /// # Errors
-    /// When one isn't, or when the ends belong to different templates.
+    /// When it doesn't, or when the ends belong to different templates.
     pub fn check(&self) -> Result<()> {
         if self.from.knobs != self.to.knobs {
             return Err(Error::usage("a curriculum leads from settings to settings of one template"));
+        }
+        if !self.is_constant() && self.rows < 2 {
+            return Err(Error::usage("a curriculum needs to know over how many rows it leads")
+                .with_hint("say how many rows are made, or set one value for all"));
         }
         for (place, knob) in self.from.knobs.iter().enumerate() {
             let (from, to) = (self.from.values[place], self.to.values[place]);
@@ -369,6 +374,7 @@ mod tests {
         assert_eq!(at(50), "len=2..54 noise=0.2 output=label");
         assert_eq!(at(100), "len=1..100 noise=0.25 output=label");
         assert_eq!(at(u64::MAX - 1), at(100));
+        assert!(Curriculum { rows: 1, ..curriculum.clone() }.check().is_err());
         let mut other = curriculum.to.clone();
         other.set("output", "text").unwrap();
         assert!(Curriculum { to: other, ..curriculum }.check().is_err());

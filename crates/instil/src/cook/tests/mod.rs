@@ -4,6 +4,7 @@ mod contract;
 mod examples;
 mod frames;
 mod ids;
+mod mix;
 mod report;
 
 use std::sync::Arc;
