@@ -2,6 +2,7 @@
 
 mod cook;
 mod measure;
+mod train;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use cook::{CookArgs, CookWhat};
 pub(crate) use measure::{EvalArgs, ModelArgs, ScoreArgs};
+pub(crate) use train::{TrainArgs, TrainHow, TrainWhat};
 
 /// Instruction-tuning data from your own text.
 #[derive(Parser)]
@@ -28,6 +30,8 @@ pub(crate) enum Verb {
     Remix(Box<RemixArgs>),
     /// Make task data by programs over random words: no text, no person, no model.
     Cook(Box<CookArgs>),
+    /// Train a model, or an adapter beside it, on rows or texts.
+    Train(Box<TrainArgs>),
     /// Bring a dataset of one shape into another one.
     Convert(Box<ConvertArgs>),
     /// Write what trainers have to be told of a dataset, beside it.
@@ -736,7 +740,7 @@ pub(crate) struct DoctorArgs {
 }
 
 /// A share, as `0.2` or `20%`.
-fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     let (number, scale) = match text.strip_suffix('%') {
         Some(number) => (number, 100.0),
         None => (text, 1.0),

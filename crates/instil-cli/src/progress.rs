@@ -9,6 +9,7 @@ use indicatif::{DecimalBytes, HumanCount, HumanDuration, ProgressBar, ProgressSt
 use instil::ledger::Ledger;
 use instil::reject::Stage;
 use instil::{Error, Result};
+use instil_model::train::{Event, Step};
 use instil_remote::hub::Transfer;
 
 use crate::{exit, output};
@@ -80,6 +81,30 @@ impl Progress {
     /// Called after every batch of rows that are made of nothing; `rows` is how many there will be.
     pub(crate) fn watch_made(&mut self, ledger: &Ledger, rows: u64) -> ControlFlow<()> {
         self.show(|started| made_line(started, ledger, rows))
+    }
+
+    /// Called after every step of a training.
+    pub(crate) fn watch_training(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        match event {
+            Event::Step(step) => self.show(|started| step_line(started, step)),
+            Event::Validated { step, loss } => {
+                if !self.quiet {
+                    let line = format!("step {step}: held-out loss {loss:.4}");
+                    match &self.bar {
+                        Some(bar) => bar.suspend(|| output::talk(&line)),
+                        None => output::talk(&line),
+                    }
+                }
+                ControlFlow::Continue(())
+            }
+            Event::Resumed(steps) => {
+                if !self.quiet {
+                    output::talk(&format!("goes on after step {steps}"));
+                }
+                ControlFlow::Continue(())
+            }
+            Event::Kept(_) => ControlFlow::Continue(()),
+        }
     }
 
     /// Called while files go to or come from the Hub.
@@ -189,6 +214,17 @@ fn transfer_line(started: Instant, transfer: &Transfer) -> String {
         line += &format!(", {} left", HumanDuration(left));
     }
     line
+}
+
+/// How a training goes on.
+fn step_line(started: Instant, step: &Step) -> String {
+    let Step { step, of, loss, learning_rate, tokens, seconds, .. } = *step;
+    let left = Duration::from_secs_f64(started.elapsed().as_secs_f64() / step as f64 * (of - step) as f64);
+    let rate = tokens as f64 / seconds;
+    format!(
+        "step {step} of {of}, loss {loss:.4}, learning rate {learning_rate:.1e}, {rate:.0} tokens/s, {} left",
+        HumanDuration(left)
+    )
 }
 
 /// How making rows goes on.

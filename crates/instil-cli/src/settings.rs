@@ -9,7 +9,7 @@ use instil::lm::LanguageModel;
 use instil::lm::replay::Replay;
 use instil::pipeline::Window;
 use instil::prompt::Style;
-use instil::recipe::{Convert, Cook, FromRows, Generate};
+use instil::recipe::{Convert, Cook, FromRows, Generate, Train};
 use instil::rules::Rules;
 use instil::{Error, Result};
 use instil_model::engine::{Engine, Settings};
@@ -17,7 +17,9 @@ use instil_model::weights::{Checkpoint, Options};
 use instil_remote::hub::{self, Transfer};
 use instil_remote::{Api, Config, Endpoint};
 
-use crate::args::{ApiArg, ConvertWhat, CookWhat, How, HowOfAll, ModelArgs, RowsWhat, What};
+use crate::args::{
+    ApiArg, ConvertWhat, CookWhat, How, HowOfAll, ModelArgs, RowsWhat, TrainHow, TrainWhat, What,
+};
 use crate::commands::pull::hub_config;
 use crate::commands::score::needs_model;
 use crate::env;
@@ -159,7 +161,7 @@ pub(crate) fn cook_over(step: &mut Cook, what: CookWhat) {
         ($($key:ident),*) => { $(if what.$key.is_some() { step.$key = what.$key; })* };
     }
     over!(rows, validation_rows, test_rows, pool_words, format, seed, shard_rows);
-    over_optional!(pool, words, wording);
+    over_optional!(pool, words, tokenizer, wording);
     step.set.extend(what.set);
     step.until.extend(what.until);
     step.verify |= what.verify;
@@ -171,6 +173,57 @@ pub(crate) fn cook_how_over(step: &mut Cook, how: &HowOfAll) {
         step.threads = threads;
     }
     step.keep_run |= how.keep_run;
+}
+
+/// Puts the typed flags of `train` over a recipe's step.
+pub(crate) fn train_over(step: &mut Train, what: TrainWhat, is_preset: bool) {
+    macro_rules! over {
+        ($($key:ident),*) => { $(if let Some(value) = what.$key { step.$key = value; })* };
+    }
+    macro_rules! over_optional {
+        ($($key:ident),*) => { $(if what.$key.is_some() { step.$key = what.$key; })* };
+    }
+    // A new model has nothing that could stay as it is, and learns from nothing.
+    if what.new_model.is_some() && !is_preset {
+        "full".clone_into(&mut step.method);
+        step.learning_rate = 1e-3;
+    }
+    over_optional!(new_model, tokenizer, init_adapter, quantize, from, limit, validate_every, steps);
+    over!(
+        model,
+        method,
+        r,
+        lora_alpha,
+        lora_dropout,
+        frame,
+        max_tokens,
+        validation,
+        epochs,
+        batch_size,
+        pass_tokens,
+        learning_rate,
+        schedule,
+        warmup_ratio,
+        weight_decay,
+        max_grad_norm,
+        seed
+    );
+    if !what.target_modules.is_empty() {
+        step.target_modules = what.target_modules;
+    }
+    step.use_rslora |= what.use_rslora;
+    step.group_by_length |= what.group_by_length;
+}
+
+/// Puts the flags that say how to run over a recipe's step of `train`.
+pub(crate) fn train_how_over(step: &mut Train, how: &TrainHow) {
+    if let Some(threads) = how.threads {
+        step.threads = threads;
+    }
+    if let Some(every) = how.checkpoint_every {
+        step.checkpoint_every = every;
+    }
+    step.moments_on_disk |= how.moments_on_disk;
 }
 
 /// Puts the flags that say how to run over a recipe's step of `convert`.

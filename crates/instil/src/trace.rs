@@ -72,6 +72,10 @@ pub fn trace(
             return Err(Error::input(format!("`{id}` was made of nothing but its number and the seed"))
                 .with_hint("the recipe in `run/recipe.toml` makes it again, with the same bytes"));
         }
+        Some(Step::Train(_)) => {
+            return Err(Error::input(format!("`{}` is a trained model and has no rows", dataset.display()))
+                .with_hint("name the dataset that it was trained on"));
+        }
         None => return Err(Error::input(format!("`{}` has no step", recipe_path.display()))),
     };
     let row = data_row(&layout, &id)?;

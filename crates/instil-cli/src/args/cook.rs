@@ -45,7 +45,8 @@ pub(crate) struct CookWhat {
     #[arg(long, value_name = "TEMPLATE.KNOB=VALUE", value_delimiter = ',', value_parser = setting)]
     pub(crate) until: Vec<(String, String)>,
 
-    /// The words that are drawn: synthetic, wordlist
+    /// The words that are drawn: synthetic, wordlist, safe (a tokenizer's that stay themselves), all
+    /// [default: safe with --tokenizer, wordlist with --words, else synthetic]
     #[arg(long, value_name = "POOL")]
     pub(crate) pool: Option<String>,
 
@@ -57,11 +58,15 @@ pub(crate) struct CookWhat {
     #[arg(long, value_name = "FILE")]
     pub(crate) words: Option<String>,
 
+    /// The model's tokenizer.json, whose tokens are the words
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<String>,
+
     /// How samples are worded: bare, instruct, harness, chat [default: chat for messages, else instruct]
     #[arg(long, value_name = "WORDING")]
     pub(crate) wording: Option<String>,
 
-    /// prompt-completion, bonito, messages, text [default: prompt-completion]
+    /// prompt-completion, bonito, messages, text, ids (exact token ids and labels) [default: prompt-completion]
     #[arg(short, long)]
     pub(crate) format: Option<String>,
 
@@ -72,6 +77,10 @@ pub(crate) struct CookWhat {
     /// Derive every answer anew from the text, by other code, and leave out what differs
     #[arg(long)]
     pub(crate) verify: bool,
+
+    /// Print what could be guessed without the rule, from so many samples of each template, and stop
+    #[arg(long, value_name = "N")]
+    pub(crate) report: Option<u64>,
 
     /// Rows of a shard [default: 500000]
     #[arg(long, value_name = "N")]

@@ -9,7 +9,7 @@ use instil::source::adapter::Adapter;
 use instil::{Error, Result};
 use serde_json::json;
 
-use crate::args::{CheckArgs, How};
+use crate::args::{CheckArgs, How, TrainHow};
 use crate::settings::Local;
 use crate::{exit, output, settings};
 
@@ -67,6 +67,10 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
             }
             Step::Convert(step) => {
                 super::convert::show(&step, args.json)?;
+            }
+            Step::Train(step) => {
+                let how = TrainHow { dry_run: true, json: args.json, ..TrainHow::default() };
+                super::train::execute(*step, &how)?;
             }
             Step::Cook(step) => {
                 super::cook::show(&step, args.json)?;

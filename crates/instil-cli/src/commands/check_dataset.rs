@@ -25,18 +25,20 @@ pub(crate) fn run(args: &CheckArgs) -> Result<u8> {
     let mut counts: BTreeMap<(Severity, &'static str), u64> = BTreeMap::new();
     let (mut rows, mut whole) = (0, 0);
     let mut compared = Compared::new(args)?;
-    let shapes = check_files(&args.file.to_string_lossy(), args.from.as_deref(), &mut |mut checked| {
-        rows += 1;
-        compared.look(&mut checked);
-        whole += u64::from(checked.findings.iter().all(|finding| finding.severity() == Severity::Warning));
-        for finding in &checked.findings {
-            let count = counts.entry((finding.severity(), finding.code)).or_default();
-            *count += 1;
-            if args.json || *count <= SHOWN {
-                show(checked.origin, finding, args.json);
+    let shapes =
+        check_files(&args.file.to_string_lossy(), args.from.as_deref(), u64::MAX, &mut |mut checked| {
+            rows += 1;
+            compared.look(&mut checked);
+            whole +=
+                u64::from(checked.findings.iter().all(|finding| finding.severity() == Severity::Warning));
+            for finding in &checked.findings {
+                let count = counts.entry((finding.severity(), finding.code)).or_default();
+                *count += 1;
+                if args.json || *count <= SHOWN {
+                    show(checked.origin, finding, args.json);
+                }
             }
-        }
-    })?;
+        })?;
     let is_any = |wanted: Severity| counts.keys().any(|(severity, _)| *severity == wanted);
     if !args.json {
         if !counts.is_empty() {
@@ -104,7 +106,7 @@ impl Compared {
         };
         if let Some(other) = &args.against {
             let mut prompts = HashSet::new();
-            check_files(&other.to_string_lossy(), None, &mut |checked| {
+            check_files(&other.to_string_lossy(), None, u64::MAX, &mut |checked| {
                 prompts.extend(checked.records.iter().filter_map(prompt));
             })?;
             compared.against = Some((prompts, other.display().to_string()));

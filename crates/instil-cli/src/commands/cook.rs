@@ -15,8 +15,13 @@ use crate::{exit, output, settings};
 
 pub(crate) fn run(args: CookArgs) -> Result<u8> {
     let CookArgs { template, output, what, how } = args;
+    let samples = what.report;
     let mut step = Cook { template, ..Cook::default() };
     settings::cook_over(&mut step, what);
+    if let Some(samples) = samples {
+        step.output = "out".to_owned();
+        return report(&step, samples, how.json);
+    }
     step.output = super::output_of(output, &how)?;
     execute(step, &how)
 }
@@ -88,6 +93,19 @@ fn say(step: &Cook, layout: &Layout, shown: &str, done: &Done, report: &Report) 
             output::talk("interrupted; nothing is written, and the same command begins again");
         }
     }
+}
+
+/// Prints what of a step's samples could be guessed without their rules.
+fn report(step: &Cook, samples: u64, as_json: bool) -> Result<u8> {
+    for stream in &CookPlan::of(step)?.road.splits[0].streams {
+        let report = stream.report(samples);
+        if as_json {
+            output::data(&serde_json::to_string(&report).expect("a report is plain values"));
+        } else {
+            output::data(&format!("{report}"));
+        }
+    }
+    Ok(exit::DONE)
 }
 
 /// A template's first sample as JSON.

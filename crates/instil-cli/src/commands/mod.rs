@@ -19,6 +19,7 @@ pub(crate) mod score;
 pub(crate) mod serve;
 pub(crate) mod stats;
 pub(crate) mod trace;
+pub(crate) mod train;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -3,7 +3,7 @@
 use instil::recipe::{Recipe, Step};
 use instil::{Error, Result};
 
-use crate::args::RunArgs;
+use crate::args::{RunArgs, TrainHow};
 use crate::{exit, output};
 
 pub(crate) fn run(args: RunArgs) -> Result<u8> {
@@ -42,6 +42,17 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
             Step::Generate(step) => super::generate::execute(*step, &args.how)?,
             Step::FromRows(step) => super::from_rows::execute(*step, &args.how.of_all)?,
             Step::Convert(step) => super::convert::execute(*step, &args.how.of_all)?,
+            Step::Train(step) => {
+                let how = TrainHow {
+                    overwrite: args.how.of_all.overwrite,
+                    dry_run: args.how.of_all.dry_run,
+                    threads: args.how.of_all.threads,
+                    json: args.how.of_all.json,
+                    quiet: args.how.of_all.quiet,
+                    ..TrainHow::default()
+                };
+                super::train::execute(*step, &how)?
+            }
             Step::Cook(step) => super::cook::execute(*step, &args.how.of_all)?,
         };
         worst = worst.max(code);

@@ -147,8 +147,25 @@ fn the_reference_is_what_the_program_says() {
     let place = Place::new();
     let mut text = String::from("# The program\n\nWritten by a test from what the program says of itself.\n");
     let verbs = [
-        "generate", "apply", "remix", "cook", "convert", "companion", "train", "merge", "score", "eval", "serve", "run", "check",
-        "stats", "trace", "list", "pull", "push", "doctor",
+        "generate",
+        "apply",
+        "remix",
+        "cook",
+        "convert",
+        "companion",
+        "train",
+        "merge",
+        "score",
+        "eval",
+        "serve",
+        "run",
+        "check",
+        "stats",
+        "trace",
+        "list",
+        "pull",
+        "push",
+        "doctor",
     ];
     for verb in [""].into_iter().chain(verbs) {
         let args: Vec<&str> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();

@@ -2,6 +2,7 @@
 
 mod detokenizer;
 mod gguf;
+pub mod new;
 mod sentencepiece;
 
 use std::collections::BTreeSet;

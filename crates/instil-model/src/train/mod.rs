@@ -43,6 +43,7 @@ mod result;
 mod save;
 mod schedule;
 mod settings;
+mod text;
 mod trainer;
 #[cfg(test)]
 mod tests;
@@ -53,4 +54,5 @@ pub use optimizer::AdamW;
 pub use parameters::Parameter;
 pub use schedule::{Schedule, Warmup};
 pub use settings::{Checkpoints, Length, Plan, Settings};
+pub use text::needs_end;
 pub use trainer::{Event, Step, Summary, Trainer};

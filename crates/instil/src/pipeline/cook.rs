@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use crossbeam_channel::bounded;
+use tokenizers::Tokenizer;
 
 use super::Ended;
-use crate::cook::{Sample, Stream};
+use crate::cook::{Encoder, HuggingFace, Sample, Stream};
 use crate::error::{Error, Result};
 use crate::format::{Builder, Cell, Column, Kind, Row};
 use crate::ledger::Ledger;
@@ -32,11 +34,13 @@ pub enum CookFormat {
     Messages,
     /// One text.
     Text,
+    /// Token ids of prompt and completion, and the labels that axolotl and transformers read: -100 for the prompt.
+    Ids,
 }
 
 impl CookFormat {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 4] = [Self::PromptCompletion, Self::Bonito, Self::Messages, Self::Text];
+    pub const ALL: [Self; 5] = [Self::PromptCompletion, Self::Bonito, Self::Messages, Self::Text, Self::Ids];
 
     /// Its name, which is also that of a shape that `convert` reads.
     pub fn name(self) -> &'static str {
@@ -45,6 +49,7 @@ impl CookFormat {
             Self::Bonito => "bonito",
             Self::Messages => "messages",
             Self::Text => "text",
+            Self::Ids => "ids",
         }
     }
 
@@ -66,6 +71,7 @@ impl CookFormat {
             Self::Bonito => &BONITO,
             Self::Messages => &MESSAGES,
             Self::Text => &TEXT,
+            Self::Ids => &IDS,
         }
     }
 }
@@ -75,6 +81,12 @@ static PROMPT_COMPLETION: [Column; 3] =
     [ID, Column::new("prompt", Kind::Text), Column::new("completion", Kind::Text)];
 static BONITO: [Column; 3] = [ID, Column::new("input", Kind::Text), Column::new("output", Kind::Text)];
 static MESSAGES: [Column; 2] = [ID, Column::new("messages", Kind::Turns)];
+static IDS: [Column; 4] = [
+    ID,
+    Column::new("input_ids", Kind::Int32s),
+    Column::new("attention_mask", Kind::Int32s),
+    Column::new("labels", Kind::Int32s),
+];
 static TEXT: [Column; 2] = [ID, Column::new("text", Kind::Text)];
 
 /// The rows of one split.
@@ -103,8 +115,21 @@ pub struct CookRoad {
     pub has_ids: bool,
     /// Whether the output takes arrays; else it takes lines of JSON.
     pub is_arrays: bool,
-    /// Whether every answer is derived anew from the text.
+    /// Whether every answer is derived anew from the text, and ids are compared with those of the whole text.
     pub verify: bool,
+    /// What makes ids, where rows hold some.
+    pub ids: Option<IdsBy>,
+}
+
+/// What makes ids of samples.
+#[derive(Clone, Debug)]
+pub struct IdsBy {
+    /// The tokenizer that the pool was made of.
+    pub tokenizer: Arc<Tokenizer>,
+    /// What stands before every sample.
+    pub begin: Option<u32>,
+    /// What stands behind every sample.
+    pub end: Option<u32>,
 }
 
 impl CookRoad {
@@ -200,12 +225,15 @@ pub fn cook(
             .map(|_| {
                 let (todo, finished) = (todo.clone(), finished.clone());
                 scope.spawn(move || {
-                    let mut maker = Maker::new(road);
+                    let vocabulary =
+                        road.ids.as_ref().map(|by| HuggingFace::new(&by.tokenizer)).transpose()?;
+                    let mut maker = Maker::new(road, vocabulary.as_ref())?;
                     for (number, job) in todo {
-                        if finished.send((number, maker.make(&job))).is_err() {
+                        if finished.send((number, maker.make(&job)?)).is_err() {
                             break;
                         }
                     }
+                    Ok::<(), Error>(())
                 })
             })
             .collect();
@@ -230,7 +258,7 @@ pub fn cook(
             let Ok((number, made)) = results.recv() else {
                 // A worker broke down.
                 for handle in handles {
-                    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
                 }
                 return Ok(Ended::Interrupted);
             };
@@ -281,29 +309,41 @@ pub fn id_of(template: &str, split: &str, row: u64) -> String {
     }
 }
 
+/// The label that a loss passes over, in torch and all that stands on it.
+const NOT_LEARNT: i32 = -100;
+
 /// Makes batches, in the same room one after the other.
 struct Maker<'a> {
     road: &'a CookRoad,
     samples: Vec<Vec<Sample>>,
     rounds: Vec<Rounds<'a>>,
+    /// By split and template, where rows hold ids.
+    encoders: Vec<Vec<Encoder<'a>>>,
     builder: Builder,
     turns: [Turn; 2],
 }
 
 impl<'a> Maker<'a> {
-    fn new(road: &'a CookRoad) -> Self {
+    fn new(road: &'a CookRoad, vocabulary: Option<&'a HuggingFace<'a>>) -> Result<Self> {
         let turn = |role| Turn { role, content: String::new() };
-        Self {
+        let encoders = |split: &'a CookSplit| match (vocabulary, &road.ids) {
+            (Some(vocabulary), Some(IdsBy { begin, end, .. })) => {
+                split.streams.iter().map(|stream| Encoder::new(stream, vocabulary, *begin, *end)).collect()
+            }
+            _ => Ok(Vec::new()),
+        };
+        Ok(Self {
+            encoders: road.splits.iter().map(encoders).collect::<Result<_>>()?,
             road,
             samples: road.splits.iter().map(|split| vec![Sample::default(); split.streams.len()]).collect(),
             rounds: road.splits.iter().map(|split| Rounds::new(road, split)).collect(),
             builder: Builder::new(road.columns()),
             turns: [turn(Role::User), turn(Role::Assistant)],
-        }
+        })
     }
 
-    fn make(&mut self, job: &Job) -> Made {
-        let Self { road, samples, rounds, builder, turns } = self;
+    fn make(&mut self, job: &Job) -> Result<Made> {
+        let Self { road, samples, rounds, encoders, builder, turns } = self;
         let split = &road.splits[job.split];
         let mut counts = vec![[0; 3]; split.streams.len()];
         let mut text = Vec::new();
@@ -319,6 +359,19 @@ impl<'a> Maker<'a> {
                 counts[template][2] += 1;
                 continue;
             }
+            let mut ids = [Vec::new(), Vec::new(), Vec::new()];
+            if let Some(encoder) = encoders[job.split].get_mut(template) {
+                let made = encoder.encode(sample)?;
+                if road.verify && !encoder.is_exact(sample, &made)? {
+                    counts[template][2] += 1;
+                    continue;
+                }
+                // Vocabularies end far below 2^31.
+                ids[0] = made.input_ids.iter().map(|id| *id as i32).collect();
+                ids[1] = vec![1; ids[0].len()];
+                ids[2] = ids[0].clone();
+                ids[2][..made.prompt].fill(NOT_LEARNT);
+            }
             counts[template][0] += 1;
             rows += 1;
             let mut cells = Vec::with_capacity(3);
@@ -331,6 +384,7 @@ impl<'a> Maker<'a> {
                     cells.extend([Cell::from(sample.prompt()), Cell::from(sample.completion())]);
                 }
                 CookFormat::Text => cells.push(Cell::from(sample.text())),
+                CookFormat::Ids => cells.extend(ids.iter().map(|ids| Cell::Ints(ids))),
                 CookFormat::Messages => {
                     for (turn, said) in turns.iter_mut().zip([sample.prompt(), sample.completion()]) {
                         turn.content.clear();
@@ -348,6 +402,6 @@ impl<'a> Maker<'a> {
         }
         let batch =
             if road.is_arrays { Batch::Arrays(builder.finish()) } else { Batch::Lines { text, rows } };
-        Made { split: job.split, batch, counts }
+        Ok(Made { split: job.split, batch, counts })
     }
 }

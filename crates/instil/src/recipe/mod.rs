@@ -7,11 +7,13 @@ mod convert;
 mod cook;
 mod from_rows;
 mod generate;
+mod train;
 
 pub use convert::Convert;
 pub use cook::Cook;
 pub use from_rows::FromRows;
 pub use generate::Generate;
+pub use train::Train;
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -52,6 +54,8 @@ pub enum Verb {
     Convert,
     /// Task data from programs over random words.
     Cook,
+    /// Rows or texts to an adapter or a model.
+    Train,
 }
 
 impl Verb {
@@ -63,6 +67,7 @@ impl Verb {
             Self::Remix => "remix",
             Self::Convert => "convert",
             Self::Cook => "cook",
+            Self::Train => "train",
         }
     }
 }
@@ -79,11 +84,24 @@ pub enum Step {
     Convert(Box<Convert>),
     /// `cook`.
     Cook(Box<Cook>),
+    /// `train`.
+    Train(Box<Train>),
 }
 
 /// Keys that say where and how fast, not what: two runs that differ in them make the same rows.
-const NOT_WHAT: [&str; 8] =
-    ["output", "max_drop", "journal", "allow_errors", "keep_run", "concurrency", "timeout", "threads"];
+const NOT_WHAT: [&str; 11] = [
+    "output",
+    "max_drop",
+    "journal",
+    "allow_errors",
+    "keep_run",
+    "concurrency",
+    "timeout",
+    "threads",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "moments_on_disk",
+];
 
 impl From<Generate> for Step {
     fn from(step: Generate) -> Self {
@@ -109,6 +127,12 @@ impl From<Cook> for Step {
     }
 }
 
+impl From<Train> for Step {
+    fn from(step: Train) -> Self {
+        Self::Train(Box::new(step))
+    }
+}
+
 impl Step {
     /// What it does.
     pub fn verb(&self) -> Verb {
@@ -117,6 +141,7 @@ impl Step {
             Self::FromRows(step) => step.verb,
             Self::Convert(step) => step.verb,
             Self::Cook(step) => step.verb,
+            Self::Train(step) => step.verb,
         }
     }
 
@@ -127,6 +152,7 @@ impl Step {
             Self::FromRows(step) => &step.input,
             Self::Convert(step) => &step.input,
             Self::Cook(step) => &step.script,
+            Self::Train(step) => &step.input,
         }
     }
 
@@ -137,6 +163,7 @@ impl Step {
             Self::FromRows(step) => &step.output,
             Self::Convert(step) => &step.output,
             Self::Cook(step) => &step.output,
+            Self::Train(step) => &step.output,
         }
     }
 
@@ -147,6 +174,7 @@ impl Step {
             Self::FromRows(step) => step.output = output,
             Self::Convert(step) => step.output = output,
             Self::Cook(step) => step.output = output,
+            Self::Train(step) => step.output = output,
         }
     }
 
@@ -156,7 +184,7 @@ impl Step {
     /// When they are not written as splits are.
     pub fn splits(&self) -> Result<Splits> {
         match self {
-            Self::Generate(_) | Self::Convert(_) => Ok(Splits::default()),
+            Self::Generate(_) | Self::Convert(_) | Self::Train(_) => Ok(Splits::default()),
             Self::Cook(step) => {
                 let others = [("validation", step.validation_rows), ("test", step.test_rows)];
                 Ok(Splits::named(others.into_iter().filter(|(_, rows)| *rows > 0).map(|(name, _)| name)))
@@ -201,6 +229,7 @@ impl Step {
             Verb::Apply | Verb::Remix => Self::FromRows(Box::deserialize(step)?),
             Verb::Convert => Self::Convert(Box::deserialize(step)?),
             Verb::Cook => Self::Cook(Box::deserialize(step)?),
+            Verb::Train => Self::Train(Box::deserialize(step)?),
         })
     }
 }

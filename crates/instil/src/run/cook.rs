@@ -7,10 +7,14 @@ use std::sync::Arc;
 
 use super::hold::{Begun, begin};
 use super::{Done, Existing};
-use crate::cook::{Curriculum, Plan, Pool, Settings, Split, Stream, Template, Wording, template};
+use crate::chat_template::SpecialTokens;
+use crate::chunk::{Tokenizer, load_tokenizer};
+use crate::cook::{
+    Curriculum, HuggingFace, Plan, Pool, Settings, Split, Stream, Template, Wording, Words, template,
+};
 use crate::error::{Error, Result, nearest};
 use crate::ledger::Ledger;
-use crate::pipeline::cook::{self as road, CookFormat, CookRoad, CookSplit};
+use crate::pipeline::cook::{self as road, CookFormat, CookRoad, CookSplit, IdsBy};
 use crate::recipe::{Cook, Step};
 use crate::sink::{BatchWriter, Card, CardTemplate, Layout, Made};
 
@@ -41,7 +45,7 @@ impl CookPlan {
             (None, CookFormat::Messages) => Wording::Chat,
             (None, _) => Wording::Instruct,
         };
-        if format == CookFormat::Text && wording == Wording::Chat {
+        if matches!(format, CookFormat::Text | CookFormat::Ids) && wording == Wording::Chat {
             return Err(Error::usage("turns of a conversation don't make one text").with_hint(
                 "take `--format messages`, and `convert --chat-template` for the text; or another wording",
             ));
@@ -58,7 +62,21 @@ impl CookPlan {
         if splits.iter().all(|(_, rows)| *rows == 0) {
             return Err(Error::usage("no row is asked for").with_hint("add `--rows 1000`"));
         }
-        let pool = Arc::new(pool(recipe)?);
+        let tokenizer = recipe
+            .tokenizer
+            .as_deref()
+            .map(|path| load_tokenizer(Path::new(path)))
+            .transpose()?
+            .map(Arc::new);
+        let pool = Arc::new(pool(recipe, tokenizer.as_deref())?);
+        let ids = match (format, &recipe.tokenizer, tokenizer) {
+            (CookFormat::Ids, Some(path), Some(tokenizer)) => Some(ids_by(Path::new(path), tokenizer)?),
+            (CookFormat::Ids, ..) => {
+                return Err(Error::usage("ids are a tokenizer's, and none is named")
+                    .with_hint("add `--tokenizer PATH/tokenizer.json`, the model's own"));
+            }
+            _ => None,
+        };
         let mut names: Vec<&str> = templates.iter().map(|(template, _)| template.name()).collect();
         names.sort_unstable();
         names.dedup();
@@ -96,6 +114,7 @@ impl CookPlan {
             has_ids: layout.is_folder(),
             is_arrays: BatchWriter::takes_arrays(&layout),
             verify: recipe.verify,
+            ids,
         };
         let threads = NonZeroUsize::new(recipe.threads)
             .or_else(|| std::thread::available_parallelism().ok())
@@ -170,7 +189,21 @@ fn curriculum(recipe: &Cook, template: &dyn Template, rows: u64) -> Result<Curri
     Ok(Curriculum { from, to, rows })
 }
 
-fn pool(recipe: &Cook) -> Result<Pool> {
+/// What makes ids: the tokenizer, what it puts before texts, and the end of text that the model's
+/// `tokenizer_config.json` names beside it.
+fn ids_by(path: &Path, tokenizer: Arc<Tokenizer>) -> Result<IdsBy> {
+    let around = tokenizer.encode_fast("", true).map_err(|e| {
+        Error::input(format!("`{}` can't encode an empty text", path.display())).because(e.to_string())
+    })?;
+    let config = std::fs::read_to_string(path.with_file_name("tokenizer_config.json")).unwrap_or_default();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap_or_default();
+    let end = SpecialTokens::of_json(&config).get("eos_token").and_then(|token| tokenizer.token_to_id(token));
+    // Some tokenizers end a text themselves.
+    let begin = around.get_ids().first().copied().filter(|id| Some(*id) != end);
+    Ok(IdsBy { tokenizer, begin, end })
+}
+
+fn pool(recipe: &Cook, tokenizer: Option<&Tokenizer>) -> Result<Pool> {
     let mode = match (&recipe.pool, &recipe.tokenizer, &recipe.words) {
         (Some(mode), ..) => mode.as_str(),
         (None, Some(_), _) => "safe",
@@ -186,8 +219,16 @@ fn pool(recipe: &Cook) -> Result<Pool> {
             })?;
             Pool::wordlist(Path::new(path))
         }
+        "safe" | "all" => {
+            let tokenizer = tokenizer.ok_or_else(|| {
+                Error::usage(format!("a pool `{mode}` is of a tokenizer, and none is named"))
+                    .with_hint("add `--tokenizer PATH/tokenizer.json`")
+            })?;
+            let words = if mode == "safe" { Words::Safe } else { Words::All };
+            Pool::of_vocabulary(&HuggingFace::new(tokenizer)?, words)
+        }
         other => Err(Error::usage(format!("there is no pool `{other}`"))
-            .with_hint("there are `synthetic` and `wordlist`")),
+            .with_hint("there are `synthetic`, `wordlist`, `safe` and `all`")),
     }
 }
 

@@ -14,6 +14,7 @@ mod from_rows;
 mod look_rows;
 mod convert;
 mod cook;
+mod train;
 
 use std::fs;
 use std::path::Path;
@@ -33,6 +34,7 @@ pub use look::{Look, LookPrompt, look};
 pub use look_rows::{LookRows, look_rows};
 pub use plan::Plan;
 pub use rows_plan::{RowsPlan, Set, collection};
+pub use train::{Material, TrainBegun, TrainFolder, TrainReport, material};
 
 use existing::remove;
 

@@ -4,7 +4,6 @@ mod contract;
 mod examples;
 mod frames;
 mod ids;
-mod mix;
 mod report;
 
 use std::sync::Arc;

@@ -23,19 +23,19 @@ pub struct Checked<'a> {
     pub findings: Vec<Finding>,
 }
 
-/// Looks at every row of a file or folder; gives the shapes that were found out.
+/// Looks at every row of a file or folder, at most `limit` of them; gives the shapes that were found out.
 ///
 /// # Errors
 /// When there is no such file, or rows of no known shape.
 pub fn check_files(
     input: &str,
     from: Option<&str>,
+    limit: u64,
     each: &mut dyn FnMut(Checked<'_>),
 ) -> Result<Vec<FileShape>> {
     let from = from.map(Shape::parse).transpose()?;
     // Nothing is written, so any shape will do for the road's end.
-    let road =
-        ConvertRoad { from, to: &SHAPES[0], view: None, strict: false, is_table: false, limit: u64::MAX };
+    let road = ConvertRoad { from, to: &SHAPES[0], view: None, strict: false, is_table: false, limit };
     let mut entries = Entries::new(&road, source::resolve_rows(&[input.to_owned()])?);
     while let Some(item) = entries.next()? {
         let parsed = item.and_then(|Entry { raw, format: Format { shape, has_cells, is_tabbed } }| {
