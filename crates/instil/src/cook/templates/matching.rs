@@ -51,7 +51,7 @@ const BAND: usize = 9;
 
 const TEXTS: Texts = Texts {
     asks: &[
-        "Do the two records describe the same thing? They do if their values share at least half of their words.",
+        "Do the two records describe the same thing? They do if their values share enough words.",
         "Compare the records. Answer Yes if most words of their values agree, otherwise No.",
         "Decide whether both entries are about one entity, by the words that their values have in common.",
         "Are these two records a match? Order and missing fields don't matter, shared words do.",

@@ -78,10 +78,6 @@ impl Template for Retrieval {
         SLOTS.to_vec()
     }
 
-    fn options(&self) -> Option<usize> {
-        Some(PASSAGES)
-    }
-
     fn frames(&self, wording: Wording) -> Result<Vec<Frame>> {
         TEXTS.frames(wording, &SLOTS)
     }
