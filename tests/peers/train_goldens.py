@@ -119,24 +119,27 @@ def train(name, lora):
     return said, {key: value.contiguous() for key, value in tensors.items()}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=GOLDENS / "train", help="where the goldens go")
-    arguments = parser.parse_args()
+def make(out):
+    """All goldens into the folder `out`."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     settings = {"rate": RATE, "decay": DECAY, "clip": CLIP, "warmup": WARMUP, "total": TOTAL, "rank": RANK, "alpha": ALPHA}
     said = {"settings": settings, "examples": examples(), "runs": {}}
     for name in MODELS:
         for lora in (False, True):
             run = f"{name}-{'lora' if lora else 'full'}"
             said["runs"][run], tensors = train(name, lora)
-            save_file(tensors, arguments.out / f"{run}.safetensors")
-            size = (arguments.out / f"{run}.safetensors").stat().st_size
-            print(f"{run}: losses {said['runs'][run]['losses']}, {len(tensors)} tensors, {size} bytes", flush=True)
-    (arguments.out / "golden.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+            save_file(tensors, out / f"{run}.safetensors")
+            print(f"{run}: losses {said['runs'][run]['losses']}, {len(tensors)} tensors", flush=True)
+    (out / "golden.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=GOLDENS / "train", help="where the goldens go")
+    make(parser.parse_args().out)
 
 
 if __name__ == "__main__":
