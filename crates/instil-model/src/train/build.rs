@@ -69,6 +69,11 @@ impl<'a> Build<'a> {
             modules: Vec::new(),
             adapters: 0,
         };
+        if let (Source::Checkpoint(checkpoint), Method::Full) = (source, method) {
+            // A row that grows is copied, and lies in memory twice while it is.
+            let numbers = checkpoint.tensors().map(|(_, shape)| shape.iter().product::<usize>());
+            build.parameters.weights.reserve_exact(numbers.sum());
+        }
         let names = Names::of(config.family);
         let embed_name = match source {
             // Where the embedding is also the head, files name it as the one or as the other.
