@@ -112,6 +112,11 @@ impl Config {
         blocks.chain([(names.head.to_owned(), (self.vocab, hidden))]).collect()
     }
 
+    /// The name, without `.weight`, of the embedding.
+    pub(crate) fn embedding(&self) -> &'static str {
+        Names::of(self.family).embed
+    }
+
     /// The name, without `.weight`, of the linear layer that makes the logits.
     pub fn head(&self) -> &'static str {
         Names::of(self.family).head

@@ -173,7 +173,7 @@ impl Merge {
             return Err(Error::usage("safetensors of blocks are read by nobody")
                 .with_hint("add --format gguf, or choose f32, f16 or bf16"));
         }
-        let dtype = |name: &str, stored: &Stored, k: usize| {
+        let held = |name: &str, stored: &Stored, k: usize| {
             let dense = match stored {
                 Stored::F32 => Dtype::F32,
                 Stored::Bf16 => Dtype::Bf16,
@@ -200,17 +200,26 @@ impl Merge {
             .matrices()
             .into_iter()
             .map(|(name, stored, _, n, k)| {
-                let dtype = dtype(&name, &stored, k);
+                let dtype = held(&name, &stored, k);
                 Part { name, shape: vec![n, k], dtype, order: Order::All }
             })
             .collect();
-        let head = format!("{}.weight", config.head());
-        let adapted = adapter.modules.contains_key(config.head());
-        if config.tied && adapted && !checkpoint.tensors.contains_key(&head) {
+        let (embedding, head) =
+            (format!("{}.weight", config.embedding()), format!("{}.weight", config.head()));
+        let is_there = |parts: &[Part], name: &String| parts.iter().any(|part| part.name == *name);
+        if config.tied && !is_there(&parts, &embedding) {
+            // Files may name the one matrix as the head; readers look for the embedding.
+            let stored = checkpoint.stored_name(&embedding).to_owned();
+            parts
+                .iter_mut()
+                .filter(|part| part.name == stored)
+                .for_each(|part| part.name.clone_from(&embedding));
+        }
+        if config.tied && adapter.modules.contains_key(config.head()) && !is_there(&parts, &head) {
             // What was one matrix is two from now on.
-            let dtype = dtype(&head, &Stored::F16, config.hidden);
-            let twin = parts.iter().find(|part| part.name == checkpoint.stored_name(&head));
-            let dtype = if self.dtype.is_none() { twin.map_or(dtype, |twin| twin.dtype) } else { dtype };
+            let twin = parts.iter().find(|part| part.name == embedding).map(|part| part.dtype);
+            let dtype = twin.filter(|_| self.dtype.is_none());
+            let dtype = dtype.unwrap_or_else(|| held(&head, &Stored::F16, config.hidden));
             parts.push(Part {
                 name: head,
                 shape: vec![config.vocab, config.hidden],

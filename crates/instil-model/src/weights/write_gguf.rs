@@ -122,6 +122,11 @@ pub(super) fn write(
             keys
         }
     };
+    if let Some(Some(window)) = config.windows.first() {
+        notes.push(format!(
+            "llama.cpp leaves out this model's sliding window of {window} tokens: from there on its texts are others"
+        ));
+    }
     let keys = with_file_type(keys, parts, dtype);
 
     let mut tensors = Vec::new();

@@ -163,3 +163,29 @@ fn nothing_is_replaced_unasked_and_nothing_stands_there_by_half() {
     let names: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["merged"], "what was begun is removed");
 }
+
+#[test]
+fn one_matrix_named_as_the_head_is_an_embedding() {
+    let place = tempfile::tempdir().unwrap();
+    let base = place.path().join("base");
+    fs::create_dir(&base).unwrap();
+    for file in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(folder("qwen2").join(file), base.join(file)).unwrap();
+    }
+    let bytes = fs::read(folder("qwen2").join("model.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let renamed =
+        tensors.iter().map(|(name, tensor)| (name.replace("model.embed_tokens", "lm_head"), tensor));
+    let renamed: Vec<_> = renamed.collect();
+    assert!(renamed.iter().any(|(name, _)| name == "lm_head.weight"));
+    fs::write(base.join("model.safetensors"), safetensors::serialize(renamed, None).unwrap()).unwrap();
+    for (layout, name) in [(Layout::Safetensors, "merged"), (Layout::Gguf, "merged.gguf")] {
+        let output = place.path().join(name);
+        merge(&base, "qwen2-tied-head", &output, as_f32(layout)).unwrap();
+        let far = far(&output, "qwen2-tied-head");
+        assert!(far <= 1e-4, "{name}: logits are up to {far} away");
+        let names: Vec<_> = open(&output).tensors().map(|(name, _)| name.to_owned()).collect();
+        let has = |name: &str| names.iter().any(|known| known == name);
+        assert!(has("model.embed_tokens.weight") && has("lm_head.weight"), "{names:?}");
+    }
+}
