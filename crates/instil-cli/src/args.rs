@@ -670,7 +670,11 @@ pub(crate) struct ServeArgs {
     #[arg(short, long)]
     pub(crate) model: String,
 
-    /// How the weights lie in memory: auto, none, q8_0, q4_k [default: auto]
+    /// A low-rank adapter for it: a folder as `train` and Python's peft write it, or an id of the Hub
+    #[arg(long, value_name = "ADAPTER")]
+    pub(crate) adapter: Option<String>,
+
+    /// How the weights lie in memory: auto, none, q8_0, q4_k, nf4 [default: auto]
     #[arg(long, value_name = "TYPE")]
     pub(crate) quantize: Option<String>,
 

@@ -263,6 +263,7 @@ pub(crate) fn measured(args: &ModelArgs, progress: &mut Progress) -> Result<Opti
         step.model.clone_from(model);
     }
     step.endpoint.clone_from(&args.endpoint);
+    step.adapter.clone_from(&args.adapter);
     step.quantize.clone_from(&args.quantize);
     let of_all = HowOfAll { threads: args.threads, ..HowOfAll::default() };
     how_over(

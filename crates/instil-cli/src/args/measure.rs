@@ -16,7 +16,11 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
 
-    /// How a local model's weights lie in memory: auto, none, q8_0, q4_k [default: auto]
+    /// A low-rank adapter for it: a folder as `train` and Python's peft write it, or an id of the Hub
+    #[arg(long, value_name = "ADAPTER")]
+    pub(crate) adapter: Option<String>,
+
+    /// How a local model's weights lie in memory: auto, none, q8_0, q4_k, nf4 [default: auto]
     #[arg(long, value_name = "TYPE")]
     pub(crate) quantize: Option<String>,
 

@@ -23,6 +23,7 @@ static RUNNING: OnceLock<Stopper> = OnceLock::new();
 pub(crate) fn run(args: ServeArgs) -> Result<u8> {
     let step = Generate {
         model: args.model.clone(),
+        adapter: args.adapter.clone(),
         quantize: args.quantize.clone(),
         threads: args.threads.unwrap_or(0),
         ..Generate::default()

@@ -162,7 +162,7 @@ pub(crate) fn execute(mut step: Train, how: &TrainHow) -> Result<u8> {
 
 /// What is trained on: a model that is there, or the configuration of a new one.
 enum Base {
-    Weights { path: PathBuf, checkpoint: Checkpoint },
+    Weights { path: PathBuf, checkpoint: Box<Checkpoint> },
     New { path: PathBuf, config: Value },
 }
 
@@ -199,7 +199,7 @@ impl Base {
             (None, _) => "none",
         };
         let options = Options { quantize: quantize.parse()?, ..Options::default() };
-        let checkpoint = Checkpoint::open_with(&path, &options)?;
+        let checkpoint = Box::new(Checkpoint::open_with(&path, &options)?);
         Ok(Some(Self::Weights { path, checkpoint }))
     }
 
