@@ -5,6 +5,7 @@
 mod adapter;
 mod companion;
 mod convert;
+mod cook;
 mod docs;
 mod errors;
 mod eval;
@@ -19,3 +20,4 @@ mod score;
 mod serve;
 mod server;
 mod support;
+mod train;

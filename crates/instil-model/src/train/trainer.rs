@@ -311,7 +311,12 @@ impl Trainer {
             let learning_rate =
                 self.settings.learning_rate * self.settings.schedule.factor(step, warmup, total);
             let (loss, grad_norm) = self.step(&some, learning_rate).map_err(|error| {
-                Error::model(format!("training stopped at examples {numbers:?}")).because(error)
+                let hint = error.hint().map(str::to_owned);
+                let error = Error::model(format!("training stopped at examples {numbers:?}")).because(error);
+                match hint {
+                    Some(hint) => error.with_hint(hint),
+                    None => error,
+                }
             })?;
             let said = Event::Step(Step {
                 step: step + 1,

@@ -186,7 +186,8 @@ fn curriculum(recipe: &Cook, template: &dyn Template, rows: u64) -> Result<Curri
             to.set(&knob, value)?;
         }
     }
-    Ok(Curriculum { from, to, rows })
+    // Where nothing changes, a row is the same however many there are.
+    Ok(if from == to { Curriculum::constant(from) } else { Curriculum { from, to, rows } })
 }
 
 /// What makes ids: the tokenizer, what it puts before texts, and the end of text that the model's

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Report;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
-use crate::recipe::{Recipe, Step};
+use crate::recipe::{Recipe, Step, Verb};
 use crate::reject::Stage;
 use crate::sink::Layout;
 
@@ -85,7 +85,7 @@ pub(super) fn settle_existing(
             .because(differences.join("; "))
             .with_hint("--resume takes it over and keeps its journal, --overwrite begins anew, or name another output"));
     }
-    let rows_are_there = layout.is_whole(&recipe.splits()?.names())?;
+    let rows_are_there = layout.is_whole(&recipe.splits()?.names(), recipe.verb() != Verb::Cook)?;
     let report = Report::read(&run).ok().filter(|report| {
         report.finished
             && rows_are_there

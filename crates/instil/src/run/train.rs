@@ -181,7 +181,7 @@ impl TrainFolder {
         if settled.exists() {
             if existing == Existing::Overwrite {
                 folder.clear()?;
-            } else {
+            } else if folder.report().is_some() || run.join("checkpoints").exists() {
                 let there = Recipe::read(&settled)?;
                 let differences = there.step.first().map_or_else(Vec::new, |there| step.differences(there));
                 let report = folder.report();

@@ -183,11 +183,11 @@ impl Layout {
     }
 
     /// Whether all shards are there that a finished run with these splits leaves; of a single file, whether
-    /// it is there itself.
+    /// it is there itself. `has_provenance` says whether the run leaves a table of provenance, too.
     ///
     /// # Errors
     /// When a folder can't be listed.
-    pub fn is_whole(&self, splits: &[&str]) -> Result<bool> {
+    pub fn is_whole(&self, splits: &[&str], has_provenance: bool) -> Result<bool> {
         if !self.is_folder() {
             return Ok(self.output.exists());
         }
@@ -201,7 +201,7 @@ impl Layout {
                 count > 0 && shards.enumerate().all(is_named)
             })
         };
-        Ok(is_whole(&data) && is_whole(&provenance))
+        Ok(is_whole(&data) && (!has_provenance || is_whole(&provenance)))
     }
 
     /// The files of provenance that are there, in the same order. Row by row they are in step with

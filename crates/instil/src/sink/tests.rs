@@ -233,8 +233,8 @@ fn a_dataset_of_several_splits() {
         let split = split_of(data).unwrap().to_owned();
         rows.entry(split).or_insert_with(Vec::new).extend(texts(data, "id"));
     }
-    assert!(layout.is_whole(&splits).unwrap() && layout.is_whole(&["train"]).unwrap());
-    assert!(!layout.is_whole(&["train", "dev"]).unwrap());
+    assert!(layout.is_whole(&splits, true).unwrap() && layout.is_whole(&["train"], true).unwrap());
+    assert!(!layout.is_whole(&["train", "dev"], true).unwrap());
     let ids: Vec<_> = examples(11).into_iter().map(|example| example.id).collect();
     assert_eq!(rows["validation"], [2, 5, 8].map(|n: usize| ids[n].clone()));
     assert_eq!(rows["train"].len(), 8);
@@ -246,9 +246,9 @@ fn a_dataset_of_several_splits() {
     // A shard in the middle, the only one of a split, provenance.
     for name in ["data/train-00001-of-00003", "data/test-00000-of-00001", "provenance/train-00002-of-00003"] {
         write_splits(folder.path(), &splits, 3, &examples(11), |number| usize::from(number % 3 == 2));
-        assert!(layout.is_whole(&splits).unwrap());
+        assert!(layout.is_whole(&splits, true).unwrap());
         fs::remove_file(folder.path().join(name).with_extension("parquet")).unwrap();
-        assert!(!layout.is_whole(&splits).unwrap(), "{name}");
+        assert!(!layout.is_whole(&splits, true).unwrap(), "{name}");
     }
 }
 
