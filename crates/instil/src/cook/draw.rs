@@ -100,13 +100,20 @@ impl Rng {
     /// Appends `n` numbers below `bound` to `list`, each drawn by itself.
     #[inline]
     pub fn fill(&mut self, bound: u32, n: usize, list: &mut Vec<u32>) {
-        for _ in 0..n / 2 {
-            let bits = self.bits();
-            list.extend([scale(bits >> 32, bound), scale(bits & 0xffff_ffff, bound)]);
+        let start = list.len();
+        list.resize(start + n, 0);
+        // A copy of its own stays in registers.
+        let mut rng = self.clone();
+        let mut pairs = list[start..].chunks_exact_mut(2);
+        for pair in &mut pairs {
+            let bits = rng.bits();
+            pair[0] = scale(bits >> 32, bound);
+            pair[1] = scale(bits & 0xffff_ffff, bound);
         }
-        if n % 2 == 1 {
-            list.push(self.below(bound));
+        for last in pairs.into_remainder() {
+            *last = rng.below(bound);
         }
+        *self = rng;
     }
 }
 

@@ -90,9 +90,12 @@ pub fn window(
 
 /// Puts `list` into an order drawn at random (Fisher and Yates).
 pub fn shuffle<T>(rng: &mut Rng, list: &mut [T]) {
+    // A copy of its own stays in registers.
+    let mut own = rng.clone();
     for last in (1..list.len()).rev() {
-        list.swap(last, rng.below(last as u32 + 1) as usize);
+        list.swap(last, own.below(last as u32 + 1) as usize);
     }
+    *rng = own;
 }
 
 /// Replaces each token, with this probability in millionths, by one drawn from a pool of `size`.

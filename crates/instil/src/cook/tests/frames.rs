@@ -9,7 +9,7 @@ fn every_frame_can_be_read_back() {
             let stream = stream(template.name(), wording, &[]);
             let mut used = vec![0; stream.frames().len()];
             let mut sample = Sample::default();
-            for index in 0..100 * used.len() as u64 {
+            for index in 0..24 * used.len() as u64 {
                 stream.fill(index, &mut sample).unwrap();
                 used[sample.frame()] += 1;
                 let frame = &stream.frames()[sample.frame()];
@@ -40,7 +40,7 @@ fn every_frame_can_be_read_back() {
                 );
                 assert!(!sample.prompt().contains("\n "), "{}", sample.text());
             }
-            assert!(used.iter().all(|times| *times > 50), "{}: {used:?}", template.name());
+            assert!(used.iter().all(|times| *times > 6), "{}: {used:?}", template.name());
             assert!(used.len() > 2 || wording == Wording::Harness);
         }
     }
