@@ -60,3 +60,34 @@ fn a_frame_without_meaning_is_named() {
         assert!(cause.contains(said), "{cause}");
     }
 }
+
+#[test]
+fn words_of_any_length_are_written_whole() {
+    let lens = [1, 2, 13, 14, 15, 16, 17, 31, 90];
+    let words: Vec<String> = (0..900)
+        .map(|number| {
+            // Letters of one, two and three bytes, and enough endings to rhyme with.
+            let letter = ['a', 'é', '语'][number % 3];
+            let body = letter.to_string().repeat(lens[number % lens.len()]);
+            format!("{body}{number}{}", ["on", "ay", "il", "us"][number % 4])
+        })
+        .collect();
+    let pool = Arc::new(Pool::of_lines("mine", &words.join("\n")).unwrap());
+    assert_eq!(pool.size(), 900);
+    for template in templates() {
+        let plan = plan(template.name(), Wording::Instruct, &[]).unwrap();
+        let stream = Stream::new(Plan { pool: Arc::clone(&pool), ..plan }).unwrap();
+        let mut sample = Sample::default();
+        for index in 0..100 {
+            stream.fill(index, &mut sample).unwrap();
+            assert!(stream.verify(&sample), "{}: {}", template.name(), sample.text());
+            let known = |word: &&str| words.iter().any(|one| one == word);
+            let first = sample.items(0).next().map(|item| stream.phrase(item)).unwrap_or_default();
+            assert!(
+                super::words(&first).iter().filter(|word| !matches!(**word, ":" | ".")).all(known),
+                "{first}"
+            );
+            assert!(sample.text().contains(first.trim_end_matches('.')), "{}", template.name());
+        }
+    }
+}

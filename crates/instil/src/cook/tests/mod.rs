@@ -3,6 +3,7 @@
 mod contract;
 mod examples;
 mod frames;
+mod golden;
 mod ids;
 mod report;
 
