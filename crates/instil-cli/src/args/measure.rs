@@ -12,13 +12,13 @@ pub(crate) struct ModelArgs {
     #[arg(short, long)]
     pub(crate) model: Option<String>,
 
+    /// A low-rank adapter for a local model: a folder as Python's peft writes it, or an id of the Hub
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) adapter: Option<String>,
+
     /// The base URL of an OpenAI-compatible server, such as `http://localhost:8000/v1`
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
-
-    /// A low-rank adapter for it: a folder as `train` and Python's peft write it, or an id of the Hub
-    #[arg(long, value_name = "ADAPTER")]
-    pub(crate) adapter: Option<String>,
 
     /// How a local model's weights lie in memory: auto, none, q8_0, q4_k, nf4 [default: auto]
     #[arg(long, value_name = "TYPE")]

@@ -48,6 +48,24 @@ fn an_adapter_changes_what_a_model_says_and_merged_says_it_too() {
 }
 
 #[test]
+fn scores_are_those_of_the_merged_model() {
+    let place = place();
+    place.write(
+        "pairs.jsonl",
+        "{\"id\": \"a\", \"prompt\": \"The first wheel\", \"completion\": \" ground forty sacks\"}\n",
+    );
+    place.ok(&["merge", "--model", "model", "--adapter", "adapter", "-o", "merged", "-q"]);
+    let nll = |more: &[&str]| {
+        let printed = place.ok(&[&["score", "pairs.jsonl", "--quantize", "none"], more].concat());
+        serde_json::from_str::<Value>(&printed).unwrap()["nll_nats"].as_f64().unwrap()
+    };
+    let (plain, adapted) = (nll(&["--model", "model"]), nll(&["--model", "model", "--adapter", "adapter"]));
+    assert!((plain - adapted).abs() > 0.1, "{plain} and {adapted}");
+    let merged = nll(&["--model", "merged"]);
+    assert!((merged - adapted).abs() < 1e-3, "{merged} for {adapted}");
+}
+
+#[test]
 fn a_recipe_names_the_adapter_and_is_the_same_run() {
     let place = place();
     let typed = completions(&place, "typed", &["--model", "model", "--adapter", "adapter"]);
