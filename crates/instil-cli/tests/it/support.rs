@@ -24,7 +24,7 @@ impl Place {
         place
     }
 
-    /// A place that holds a copy of the repository's `recipes/leases/`: labelled rows and templates.
+    /// A place that holds a copy of the repository's `recipes/leases/`, labelled rows and templates, and `recipes/models/`.
     pub(crate) fn with_leases() -> Self {
         let place = Self::new();
         place.add_leases();
@@ -32,10 +32,12 @@ impl Place {
     }
 
     pub(crate) fn add_leases(&self) {
-        std::fs::create_dir_all(self.path("recipes/leases")).unwrap();
-        for entry in std::fs::read_dir(repository().join("recipes/leases")).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), self.path("recipes/leases").join(entry.file_name())).unwrap();
+        for folder in ["recipes/leases", "recipes/models"] {
+            std::fs::create_dir_all(self.path(folder)).unwrap();
+            for entry in std::fs::read_dir(repository().join(folder)).unwrap() {
+                let entry = entry.unwrap();
+                std::fs::copy(entry.path(), self.path(folder).join(entry.file_name())).unwrap();
+            }
         }
     }
 
