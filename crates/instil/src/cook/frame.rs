@@ -353,7 +353,7 @@ fn follows(text: &str, follow: &[Segment]) -> Option<usize> {
     for segment in follow {
         let (mark, is_certain) = match segment {
             Segment::Literal(text) => (text.text(), true),
-            Segment::List { shape, .. } => (shape.before.as_str(), false),
+            Segment::List { heads, .. } => (heads.first().map_or("", |head| head.text()), false),
             Segment::Slot(_) => continue,
         };
         if let Some(place) = text.find(mark).filter(|_| !mark.is_empty()) {
