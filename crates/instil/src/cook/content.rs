@@ -1,6 +1,9 @@
 //! What a template makes: lists of tokens in slots, before any format gives them words around.
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::Error;
 
 /// The most slots of a template.
 pub const SLOTS: usize = 8;
@@ -19,6 +22,8 @@ pub struct Content {
     pub spare: Vec<u32>,
     /// What a report counts.
     pub facts: Facts,
+    /// Why nothing could be made, where that is no matter of chance: a script's fault.
+    pub fault: Option<Arc<Error>>,
     items: Vec<(u32, u32)>,
     slots: [(u32, u32); SLOTS],
     /// Where the item begins that is being filled.
@@ -43,6 +48,7 @@ impl Content {
         self.spare.clear();
         self.items.clear();
         self.facts = Facts::default();
+        self.fault = None;
         self.slots = [(0, 0); SLOTS];
         self.open = 0;
         self.slot = 0;

@@ -160,7 +160,7 @@ impl Knob {
 }
 
 /// A decimal number from 0 to 1 in millionths; none where it is no such number or has more than six decimals.
-fn millionths(text: &str) -> Option<u32> {
+pub(super) fn millionths(text: &str) -> Option<u32> {
     let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || text.ends_with('.') || rest.len() > 6 || !is_digits(whole) || !is_digits(rest) {

@@ -146,6 +146,16 @@ impl Sample {
         self.content.items(slot)
     }
 
+    /// Why it couldn't be made, where a script's fault is the reason.
+    pub fn fault(&self) -> Option<Error> {
+        let fault = self.content.fault.as_ref()?;
+        let told = Error::new(fault.kind(), fault.to_string());
+        Some(match fault.hint() {
+            Some(hint) => told.with_hint(hint),
+            None => told,
+        })
+    }
+
     /// What was drawn for all samples so far.
     pub fn tally(&self) -> Tally {
         self.tally
@@ -194,6 +204,9 @@ impl Stream {
         let mut sample = Sample::default();
         let ends = [0, stream.plan.settings.rows.saturating_sub(1)];
         if ends.iter().any(|index| stream.fill(*index, &mut sample).is_err()) {
+            if let Some(fault) = sample.fault() {
+                return Err(fault);
+            }
             let settings = stream.settings(sample.index);
             return Err(Error::usage(format!("no sample of `{name}` can be made with `{settings}`"))
                 .because(format!("none of {ATTEMPTS} draws had just one answer"))
@@ -235,6 +248,9 @@ impl Stream {
             sample.content.clear();
             let made = self.plan.template.make(&settings, &mut draw, &self.plan.pool, &mut sample.content);
             if made.is_err() {
+                if sample.content.fault.is_some() {
+                    break;
+                }
                 sample.tally.ambiguous += 1;
                 continue;
             }
@@ -306,19 +322,31 @@ impl Stream {
         completion: &str,
         options: &[String],
     ) -> bool {
-        let Some(frame) = self.frames.get(frame) else { return false };
-        let Some(mut asked) = frame.read(prompt, completion) else { return false };
+        self.judge(index, frame, prompt, completion, options).unwrap_or(false)
+    }
+
+    /// [`Stream::verify`], where a script's rule may have a fault.
+    ///
+    /// # Errors
+    /// The fault, with its place in the script.
+    pub fn try_verify(&self, sample: &Sample) -> Result<bool> {
+        let (prompt, completion) = (sample.prompt(), sample.completion());
+        self.judge(sample.index, sample.frame, prompt, completion, &self.options(sample))
+    }
+
+    fn judge(
+        &self,
+        index: u64,
+        frame: usize,
+        prompt: &str,
+        completion: &str,
+        options: &[String],
+    ) -> Result<bool> {
+        let Some(frame) = self.frames.get(frame) else { return Ok(false) };
+        let Some(mut asked) = frame.read(prompt, completion) else { return Ok(false) };
         let said = asked.take(frame.wanted(self.answer));
         self.show(&mut asked, options);
-        let settings = self.settings(index);
-        match self.plan.template.solve(&settings, &asked) {
-            Some(right) => said.iter().flatten().copied().eq(right.iter().map(String::as_str)),
-            // Rules with more than one right answer only judge.
-            None => {
-                let lines: Vec<String> = said.iter().map(|line| line.join(" ")).collect();
-                self.plan.template.score(&settings, &asked, &lines.join("\n")) == 1.0
-            }
-        }
+        self.plan.template.judge(&self.settings(index), &asked, &said)
     }
 
     /// What an output is worth as the answer to this sample, from 0 to 1. It has no meaning for an `all` pool, whose texts

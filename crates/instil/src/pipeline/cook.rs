@@ -195,6 +195,8 @@ struct Made {
     batch: Batch,
     /// For each template: rows kept, without a draw, and not as their rule says.
     counts: Vec<[u64; 3]>,
+    /// A fault of a user's template, which ends the run.
+    fault: Option<Error>,
 }
 
 /// Makes the rows and writes them in order.
@@ -265,6 +267,10 @@ pub fn cook(
             waiting.insert(number, made);
             while let Some(made) = waiting.remove(&written) {
                 written += 1;
+                // The first row's with a fault, whichever thread came first.
+                if let Some(fault) = made.fault {
+                    return Err(fault);
+                }
                 writer.push(&made.batch, made.split)?;
                 account(&road.splits[made.split], &made.counts, &mut ledger);
                 if watch(&ledger).is_break() {
@@ -348,16 +354,30 @@ impl<'a> Maker<'a> {
         let mut counts = vec![[0; 3]; split.streams.len()];
         let mut text = Vec::new();
         let mut rows = 0;
+        let mut fault = None;
         for row in job.rows.clone() {
             let template = rounds[job.split].template(row);
             let (stream, sample) = (&split.streams[template], &mut samples[job.split][template]);
             if stream.fill(row, sample).is_err() {
+                fault = sample.fault();
+                if fault.is_some() {
+                    break;
+                }
                 counts[template][1] += 1;
                 continue;
             }
-            if road.verify && !stream.verify(sample) {
-                counts[template][2] += 1;
-                continue;
+            if road.verify {
+                match stream.try_verify(sample) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        counts[template][2] += 1;
+                        continue;
+                    }
+                    Err(why) => {
+                        fault = Some(why);
+                        break;
+                    }
+                }
             }
             let mut ids = [Vec::new(), Vec::new(), Vec::new()];
             if let Some(encoder) = encoders[job.split].get_mut(template) {
@@ -402,6 +422,6 @@ impl<'a> Maker<'a> {
         }
         let batch =
             if road.is_arrays { Batch::Arrays(builder.finish()) } else { Batch::Lines { text, rows } };
-        Ok(Made { split: job.split, batch, counts })
+        Ok(Made { split: job.split, batch, counts, fault })
     }
 }

@@ -10,7 +10,8 @@ use super::{Done, Existing};
 use crate::chat_template::SpecialTokens;
 use crate::chunk::{Tokenizer, load_tokenizer};
 use crate::cook::{
-    Curriculum, HuggingFace, Plan, Pool, Settings, Split, Stream, Template, Wording, Words, template,
+    Curriculum, HuggingFace, Plan, Pool, Script, ScriptTemplate, Settings, Split, Stream, Template, Wording, Words,
+    template, templates as built_in,
 };
 use crate::error::{Error, Result, nearest};
 use crate::ledger::Ledger;
@@ -30,6 +31,8 @@ pub struct CookPlan {
     pub layout: Layout,
     /// Threads that make it.
     pub threads: NonZeroUsize,
+    /// What was read beside the recipe: the pool, and the texts of scripts.
+    pub inputs: Vec<String>,
 }
 
 impl CookPlan {
@@ -38,7 +41,8 @@ impl CookPlan {
     /// # Errors
     /// When a name is unknown, a file can't be read, or settings can't be met.
     pub fn of(recipe: &Cook) -> Result<Self> {
-        let templates = templates(recipe)?;
+        let scripts = scripts(recipe)?;
+        let templates = templates(recipe, &scripts)?;
         let format = CookFormat::parse(&recipe.format)?;
         let wording = match (&recipe.wording, format) {
             (Some(name), _) => Wording::parse(name)?,
@@ -77,6 +81,9 @@ impl CookPlan {
             }
             _ => None,
         };
+        let mut inputs = vec![pool.hash().to_owned()];
+        inputs.extend(scripts.iter().flatten().map(|template| template.script().hash().to_owned()));
+        inputs.dedup();
         let mut names: Vec<&str> = templates.iter().map(|(template, _)| template.name()).collect();
         names.sort_unstable();
         names.dedup();
@@ -119,25 +126,68 @@ impl CookPlan {
         let threads = NonZeroUsize::new(recipe.threads)
             .or_else(|| std::thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN);
-        Ok(Self { road, layout, threads })
+        Ok(Self { road, layout, threads, inputs })
     }
 }
 
-/// The templates with how many rows of a round each has.
-fn templates(recipe: &Cook) -> Result<Vec<(Arc<dyn Template>, u32)>> {
+/// The templates of each script.
+fn scripts(recipe: &Cook) -> Result<Vec<Vec<Arc<ScriptTemplate>>>> {
+    let scripts: Vec<_> =
+        recipe.script.iter().map(|path| Script::open(Path::new(path))).collect::<Result<_>>()?;
+    let all = || {
+        scripts
+            .iter()
+            .zip(&recipe.script)
+            .flat_map(|(script, path)| script.iter().map(move |one| (one, path)))
+    };
+    for (at, (one, path)) in all().enumerate() {
+        let other =
+            all().take(at).find(|(other, _)| other.name() == one.name()).map(|(_, path)| path.as_str());
+        let is_built_in = built_in().iter().any(|known| known.name() == one.name());
+        if let Some(other) = other.or(is_built_in.then_some("the program itself")) {
+            return Err(Error::usage(format!("`{}` of {path} is also a template of {other}", one.name()))
+                .with_hint("give it another name in its `template(…)`"));
+        }
+        if recipe.verify && !one.can_solve() {
+            return Err(Error::usage(format!("`{}` of {path} has no function `solve`", one.name()))
+                .because("`--verify` derives each answer anew from its text, by other code than made it")
+                .with_hint("define `def solve(…):`, which takes the slots of the prompt and returns the answer; or leave `--verify` out"));
+        }
+    }
+    Ok(scripts)
+}
+
+/// The templates with how many rows of a round each has. Those of a script come once each, or as they are named.
+fn templates(recipe: &Cook, scripts: &[Vec<Arc<ScriptTemplate>>]) -> Result<Vec<(Arc<dyn Template>, u32)>> {
     if recipe.template.is_empty() && recipe.script.is_empty() {
         return Err(Error::usage("no template is named").with_hint(
             "name one, as in `instil cook doc_qa --rows 1000 -o out`; `instil list templates` shows them all",
         ));
     }
-    let mut found = Vec::new();
+    let mut found: Vec<(Arc<dyn Template>, u32)> = Vec::new();
+    let mut is_named = vec![false; scripts.len()];
     for word in &recipe.template {
         let (name, weight) = word.split_once('=').unwrap_or((word, "1"));
         let weight: u32 = weight.trim().parse().ok().filter(|weight| *weight > 0).ok_or_else(|| {
             Error::usage(format!("`{word}` doesn't say how often the template comes"))
                 .with_hint("write a whole number from 1, as in `doc_qa=3 mcqa=1`")
         })?;
-        found.push((template(name.trim())?, weight));
+        let name = name.trim();
+        let own = scripts.iter().enumerate().find_map(|(script, templates)| {
+            Some((script, templates.iter().find(|template| template.name() == name)?))
+        });
+        match own {
+            Some((script, own)) => {
+                is_named[script] = true;
+                found.push((Arc::clone(own) as Arc<dyn Template>, weight));
+            }
+            None => found.push((template(name)?, weight)),
+        }
+    }
+    for (script, is_named) in scripts.iter().zip(is_named) {
+        if !is_named {
+            found.extend(script.iter().map(|own| (Arc::clone(own) as Arc<dyn Template>, 1)));
+        }
     }
     let all: u64 = found.iter().map(|(_, weight)| u64::from(*weight)).sum();
     if all > MOST_WEIGHT {
@@ -248,9 +298,7 @@ pub fn cook(
 ) -> Result<Done> {
     let step = Step::from(recipe.clone());
     // Words and templates of one's own are inputs, too.
-    let inputs: Vec<&str> =
-        plan.road.splits[0].streams.iter().map(|stream| stream.plan().pool.hash()).collect();
-    let held = match begin(&step, &plan.layout, existing, Some(inputs.join(" ")))? {
+    let held = match begin(&step, &plan.layout, existing, Some(plan.inputs.join(" ")))? {
         Begun::Finished(report) => return Ok(Done::AlreadyFinished(report)),
         Begun::Held(held) => held,
     };

@@ -120,6 +120,20 @@ pub trait Template: Send + Sync + fmt::Debug {
     fn score(&self, settings: &Settings, asked: &Reading<'_>, output: &str) -> f64 {
         self.solve(settings, asked).map_or(0.0, |right| score::by_words(&right, output))
     }
+
+    /// Whether `said`, the items of an answer, is right. Rules with more than one right answer only judge.
+    ///
+    /// # Errors
+    /// When a user's template has a fault.
+    fn judge(&self, settings: &Settings, asked: &Reading<'_>, said: &[Vec<&str>]) -> Result<bool> {
+        Ok(match self.solve(settings, asked) {
+            Some(right) => said.iter().flatten().copied().eq(right.iter().map(String::as_str)),
+            None => {
+                let lines: Vec<String> = said.iter().map(|line| line.join(" ")).collect();
+                self.score(settings, asked, &lines.join("\n")) == 1.0
+            }
+        })
+    }
 }
 
 /// Every template, in the order of spec/cookbook.md 2.
