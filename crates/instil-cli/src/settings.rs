@@ -162,6 +162,9 @@ pub(crate) fn cook_over(step: &mut Cook, what: CookWhat) {
     }
     over!(rows, validation_rows, test_rows, pool_words, format, seed, shard_rows);
     over_optional!(pool, words, tokenizer, wording);
+    if !what.script.is_empty() {
+        step.script = what.script;
+    }
     step.set.extend(what.set);
     step.until.extend(what.until);
     step.verify |= what.verify;

@@ -7,7 +7,7 @@ use super::HowOfAll;
 #[derive(ClapArgs)]
 pub(crate) struct CookArgs {
     /// Templates, each with how often it comes where that isn't once: `doc_qa=3 mcqa`
-    #[arg(required = true)]
+    #[arg(required_unless_present = "script")]
     pub(crate) template: Vec<String>,
 
     /// A dataset folder; or one file: .jsonl .jsonl.gz .jsonl.zst .parquet; `-` prints JSON lines
@@ -44,6 +44,10 @@ pub(crate) struct CookWhat {
     /// What it is set to at the last row: what lies between changes from row to row
     #[arg(long, value_name = "TEMPLATE.KNOB=VALUE", value_delimiter = ',', value_parser = setting)]
     pub(crate) until: Vec<(String, String)>,
+
+    /// Files with templates of one's own; named among the templates, or else each of them once
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    pub(crate) script: Vec<String>,
 
     /// The words that are drawn: synthetic, wordlist, safe (a tokenizer's that stay themselves), all
     /// [default: safe with --tokenizer, wordlist with --words, else synthetic]

@@ -6,6 +6,7 @@ mod adapter;
 mod companion;
 mod convert;
 mod cook;
+mod cook_script;
 mod docs;
 mod errors;
 mod eval;

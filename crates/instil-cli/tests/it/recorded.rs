@@ -61,13 +61,14 @@ fn every_recorded_completion_ends_as_expected() {
     assert_eq!(got.len(), expected.len());
 
     let words: BTreeSet<&str> = got.values().map(String::as_str).collect();
-    // Another prompt style's, and those of labelled rows.
+    // Another prompt style's, those of labelled rows, and those of programs.
     let of_others = [
         Reason::InvalidAnswer,
         Reason::NoSeparator,
         Reason::SeveralSeparators,
         Reason::NoPassage,
         Reason::OnlyPassage,
+        Reason::Unverified,
     ];
     for reason in Reason::ALL {
         if matches!(reason.stage(), Stage::Parse | Stage::Check) && !of_others.contains(reason) {
