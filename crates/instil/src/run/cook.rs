@@ -10,8 +10,8 @@ use super::{Done, Existing};
 use crate::chat_template::SpecialTokens;
 use crate::chunk::{Tokenizer, load_tokenizer};
 use crate::cook::{
-    Curriculum, HuggingFace, Plan, Pool, Script, ScriptTemplate, Settings, Split, Stream, Template, Wording, Words,
-    template, templates as built_in,
+    Curriculum, HuggingFace, Plan, Pool, Script, ScriptTemplate, Settings, Split, Stream, Template, Wording,
+    Words, template, templates as built_in,
 };
 use crate::error::{Error, Result, nearest};
 use crate::ledger::Ledger;

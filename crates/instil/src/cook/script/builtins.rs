@@ -163,7 +163,9 @@ fn dict<'a>(machine: &mut Machine<'a>, given: Given<'a>) -> Run<Value> {
     let made = machine.heap.dict(given.place)?;
     let Value::Dict(dict) = made else { return Ok(made) };
     if let Some(pairs) = machine.heap.pairs(of) {
-        for (key, value) in pairs.to_vec() {
+        // The dictionary may be the one that is read.
+        let pairs = pairs.to_vec();
+        for (key, value) in pairs {
             machine.heap.put(dict, key, value, given.place)?;
         }
         return Ok(made);

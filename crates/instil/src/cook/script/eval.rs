@@ -444,7 +444,7 @@ impl<'a> Machine<'a> {
     ) -> Run<Value> {
         let made =
             if value.is_some() { self.heap.dict(place)? } else { self.heap.list(Vec::new(), place)? };
-        self.turn(item, value, clauses, made, place)?;
+        self.turn(item, value, clauses, made)?;
         Ok(made)
     }
 
@@ -454,7 +454,6 @@ impl<'a> Machine<'a> {
         value: Option<&'a Expression>,
         clauses: &'a [Clause],
         made: Value,
-        place: Place,
     ) -> Run<()> {
         match clauses.split_first() {
             None => {
@@ -471,7 +470,7 @@ impl<'a> Machine<'a> {
             }
             Some((Clause::If(condition), rest)) => {
                 let is = self.value(condition)?;
-                if self.heap.is_true(is) { self.turn(item, value, rest, made, place) } else { Ok(()) }
+                if self.heap.is_true(is) { self.turn(item, value, rest, made) } else { Ok(()) }
             }
             Some((Clause::For(target, over), rest)) => {
                 let all = self.value(over)?;
@@ -481,7 +480,7 @@ impl<'a> Machine<'a> {
                     at += 1;
                     self.heap.spend(1, over.place)?;
                     self.assign(target, one)?;
-                    self.turn(item, value, rest, made, place)?;
+                    self.turn(item, value, rest, made)?;
                 }
                 self.heap.level -= 1;
                 Ok(())
