@@ -35,6 +35,9 @@ const MODELS: [&str; 14] = [
     "gpt-j",
 ];
 
+/// Of bitsandbytes: weights of 4 bits, multiplied with activations as they are.
+const FOUR_BIT: [&str; 2] = ["../nf4/llama-nf4", "../nf4/llama-fp4"];
+
 fn built(name: &str, method: &Method) -> (Model, Parameters) {
     let checkpoint = Checkpoint::open(&folder(name), Quantize::None).unwrap();
     let config = checkpoint.config().clone();
@@ -59,7 +62,7 @@ fn mean(nlls: &[f64]) -> f64 {
 #[test]
 fn losses_are_those_of_the_engine() {
     let all = ["gguf/llama-q8_0", "gguf/llama-q4_k-q6_k", "gguf/qwen2-f16", "llama-bf16", "awq", "gptq"];
-    for name in MODELS.into_iter().chain(all) {
+    for name in MODELS.into_iter().chain(all).chain(FOUR_BIT) {
         let (model, parameters) = built(name, &Method::Lora(Lora::default()));
         let weights = Options { quantize: Quantize::None, ..Options::default() };
         let engine = Engine::load(&folder(name), &Settings { weights, ..Settings::default() }).unwrap();
@@ -164,7 +167,8 @@ fn gradients_of_adapters_are_those_of_differences() {
         "llama-tied",
         &Method::Lora(Lora { target_modules: head, ..lora.clone() }),
     );
-    MODELS.iter().for_each(|name| gradients_are_those_of_differences(name, &Method::Lora(lora.clone())));
+    let all = MODELS.iter().chain(&FOUR_BIT);
+    all.for_each(|name| gradients_are_those_of_differences(name, &Method::Lora(lora.clone())));
 }
 
 #[test]
