@@ -32,7 +32,7 @@ impl Place {
     }
 
     pub(crate) fn add_leases(&self) {
-        for folder in ["recipes/leases", "recipes/models"] {
+        for folder in ["recipes/leases", "recipes/models", "recipes/templates"] {
             std::fs::create_dir_all(self.path(folder)).unwrap();
             for entry in std::fs::read_dir(repository().join(folder)).unwrap() {
                 let entry = entry.unwrap();

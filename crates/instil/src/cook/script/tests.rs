@@ -7,8 +7,8 @@ use crate::cook::{
     Curriculum, Draw, Key, Plan, Pool, Sample, Settings, Split, Stream, Template, Wording, words,
 };
 
-const AFTER: &str = include_str!("../../../../../examples/after.star");
-const MOST_ALIKE: &str = include_str!("../../../../../examples/most_alike.star");
+const AFTER: &str = include_str!("../../../../../recipes/templates/after.star");
+const MOST_ALIKE: &str = include_str!("../../../../../recipes/templates/most_alike.star");
 
 /// Limits that every honest script of these tests keeps.
 const SMALL: Limits = Limits { steps: 200_000, bytes: 2 << 20, levels: 250 };
@@ -214,7 +214,7 @@ fn a_script_without_end_is_stopped_at_its_line() {
     }
 }
 
-/// The rule of `examples/after.star`, with nothing of the script.
+/// The rule of `recipes/templates/after.star`, with nothing of the script.
 fn is_after(prompt: &str, completion: &str, right: usize) -> bool {
     let (doc, question) = prompt.strip_prefix("Document: ").unwrap().split_once("\nQuestion: ").unwrap();
     let question = question.strip_suffix("\nAnswer:").unwrap();
@@ -226,7 +226,7 @@ fn is_after(prompt: &str, completion: &str, right: usize) -> bool {
     completion == format!(" {}", said.join(" "))
 }
 
-/// The rule of `examples/most_alike.star`.
+/// The rule of `recipes/templates/most_alike.star`.
 fn is_most_alike(sample: &Sample, stream: &Stream) -> bool {
     let goal = stream.phrase(sample.items(0).next().unwrap());
     let shared: Vec<usize> = sample
