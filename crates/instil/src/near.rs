@@ -1,8 +1,8 @@
 //! Texts that are nearly the same, without comparing each with each: MinHash (Broder, 1997) with banding.
 //!
-//! A text is the set of its runs of [`RUN`] words. [`HASHES`] hash functions each keep the least value of the set;
+//! A text is the set of its runs of `RUN` words. `HASHES` hash functions each keep the least value of the set;
 //! the share of them on which two texts agree estimates the share of runs that they have in common (Jaccard), with a
-//! standard error of at most 0.063. Texts that agree on all of one of [`BANDS`] groups of [`ROWS`] are compared.
+//! standard error of at most 0.063. Texts that agree on all of one of `BANDS` groups of `ROWS` are compared.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! Low-rank adapters (LoRA) in the layout of Python's `peft`.
 //!
 //! An adapter adds `scaling * (x Aᵀ) Bᵀ` to what a linear layer `x Wᵀ` gives, for the modules that it names. On disk it is
-//! a folder: `adapter_config.json` says how it was made ([`config`]), `adapter_model.safetensors` holds `A` and `B` of each
+//! a folder: `adapter_config.json` says how it was made (`config`), `adapter_model.safetensors` holds `A` and `B` of each
 //! module as `base_model.model.{module}.lora_A.weight` and `….lora_B.weight` (peft 0.21, `utils/save_and_load.py`).
 
 mod config;
