@@ -85,7 +85,7 @@ impl NearTexts {
         for run in words.windows(RUN.min(words.len().max(1))) {
             let run = run.iter().fold(0, |hash, word| rng::nth(hash, *word));
             for (least, multiplier) in least.iter_mut().zip(&self.multipliers) {
-                // The upper half of the product of two odd-ish 64-bit numbers, as multiply-shift hashing takes it.
+                // The upper half of the product of a 64-bit number and an odd one, as multiply-shift hashing takes it.
                 *least = (*least).min((run.wrapping_mul(*multiplier) >> 32) as u32);
             }
         }

@@ -64,11 +64,12 @@ pub(crate) fn execute(mut step: Train, how: &TrainHow) -> Result<u8> {
     if material.examples.is_empty() {
         return Err(nothing(&step, &material));
     }
+    let inputs = base.inputs(&material)?;
     let begun = if how.dry_run {
         None
     } else {
         let existing = if how.overwrite { Existing::Overwrite } else { Existing::Same };
-        match TrainFolder::begin(&step, existing, &base.inputs(&material)?)? {
+        match TrainFolder::begin(&step, existing, &inputs)? {
             TrainBegun::Finished(report) => {
                 progress.finish();
                 return Ok(already(&step, &report, how));
@@ -96,7 +97,7 @@ pub(crate) fn execute(mut step: Train, how: &TrainHow) -> Result<u8> {
     let (validation, learnt): (Vec<_>, Vec<_>) = {
         let seed = seed_of(step.seed, &["validation"]);
         let is_held =
-            |number: u64| (nth(seed, number) >> 11) as f64 / (1u64 << 53) as f64 - step.validation < 0.0;
+            |number: u64| ((nth(seed, number) >> 11) as f64 / (1u64 << 53) as f64) < step.validation;
         let parted = (0..).zip(examples).partition::<Vec<_>, _>(|(number, _)| is_held(*number));
         let bare = |examples: Vec<(u64, Example)>| examples.into_iter().map(|(_, example)| example).collect();
         (bare(parted.0), bare(parted.1))
@@ -114,7 +115,7 @@ pub(crate) fn execute(mut step: Train, how: &TrainHow) -> Result<u8> {
         tokens: learnt.iter().map(|example: &Example| example.tokens.len() as u64).sum(),
         learnt_tokens: learnt.iter().map(|example| example.targets() as u64).sum(),
         recipe_hash: RecipeStep::from(step.clone()).hash(),
-        inputs: base.inputs(&material)?,
+        inputs,
         ..TrainReport::default()
     };
     if !how.quiet {
