@@ -2,6 +2,7 @@
 """Prompts continued a second: instil's engine, llama.cpp and transformers, on one random 125M Llama.
 
     target/peers-venv/bin/python docs/benchmarks/engine.py [--rounds 2] [--limit 64] [--formats f32 q8_0] [--tune]
+    target/peers-venv/bin/python docs/benchmarks/engine.py --score
     target/peers-venv/bin/python docs/benchmarks/engine.py --large
 
 256 prompts of 100 to 300 tokens, 64 new tokens each, two threads; the most likely tokens, no token ends a text. Models,
@@ -18,7 +19,8 @@ Run it when nothing else runs: the load average at each start is in the raw resu
   engine_llama.cpp beside this file; GGUF in the same types.
 - transformers: `generate` in f32 and bf16, prompts sorted by length, padded on the left.
 
---tune tries the settings of llama.cpp and transformers on 64 prompts and keeps each one's best in
+--score scores the prompts instead: the negative log-likelihood of every token after the first, from logits in which
+nothing is left out. The sums of all contestants are printed, as they must be alike. --tune tries the settings of llama.cpp and transformers on 64 prompts and keeps each one's best in
 target/engine/settings.json, which later runs use. --large writes a sharded Mistral-7B-shaped checkpoint in bf16
 (14.5 GB), has instil load it with --quantize q4_k and continue four prompts, prints its peak of resident memory, and
 deletes the checkpoint.
@@ -120,7 +122,8 @@ def llama(program, model, prompts, setting):
 def instil(program, model, prompts, _setting):
     path = model.parent / f"prompts-{len(prompts)}.json"
     path.write_text(json.dumps(prompts), encoding="utf-8")
-    return last_json(run_quietly([program, model, path, "--new", NEW, "--threads", THREADS]))
+    what = ["--new", NEW] if NEW else ["--score"]
+    return last_json(run_quietly([program, model, path, *what, "--threads", THREADS]))
 
 
 def transformers(_program, model, prompts, setting):
@@ -128,11 +131,11 @@ def transformers(_program, model, prompts, setting):
     path = model.parent / f"prompts-{len(prompts)}.json"
     path.write_text(json.dumps(prompts), encoding="utf-8")
     return last_json(
-        run_quietly([sys.executable, __file__, "--transformers", model, path, setting["batch"]], env=waiting(setting))
+        run_quietly([sys.executable, __file__, "--transformers", model, path, setting["batch"], NEW], env=waiting(setting))
     )
 
 
-def generate(model, path, batch):
+def generate(model, path, batch, new):
     """The process of `transformers`."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -141,19 +144,33 @@ def generate(model, path, batch):
     prompts = sorted((row["ids"] for row in json.loads(Path(path).read_text("utf-8"))), key=len, reverse=True)
     began = time.perf_counter()
     of = AutoModelForCausalLM.from_pretrained(model, dtype="auto").eval()
-    loaded, made = time.perf_counter(), 0
+    loaded, made, nll = time.perf_counter(), 0, 0.0
     with torch.inference_mode():
         for at in range(0, len(prompts), int(batch)):
             rows = prompts[at : at + int(batch)]
             width = len(rows[0])
+            if int(new) == 0:
+                nll += score(of, rows)
+                continue
             ids = torch.tensor([[0] * (width - len(row)) + row for row in rows])
             mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
             said = of.generate(
-                ids, attention_mask=mask, max_new_tokens=NEW, do_sample=False, eos_token_id=None, pad_token_id=0
+                ids, attention_mask=mask, max_new_tokens=int(new), do_sample=False, eos_token_id=None, pad_token_id=0
             )
             made += said[:, width:].numel()
-    tokens = {"prompt_tokens": sum(map(len, prompts)), "new_tokens": made}
+    tokens = {"prompt_tokens": sum(map(len, prompts)), "new_tokens": made, "nll": nll}
     print(json.dumps({"load_seconds": loaded - began, "seconds": time.perf_counter() - loaded} | tokens))
+
+
+def score(of, rows):
+    """The negative log-likelihoods of a batch's tokens, summed; padded on the right, where no mask is needed."""
+    import torch
+
+    width = len(rows[0])
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
+    goals = torch.tensor([row[1:] + [-100] * (width - len(row)) for row in rows])
+    logits = of(ids).logits[:, :-1].flatten(0, 1)
+    return torch.nn.functional.cross_entropy(logits.float(), goals.flatten(), reduction="sum").item()
 
 
 def contestants(arguments, paths):
@@ -228,6 +245,7 @@ def describe(said):
         each = ", ".join(f"{other['seconds']:.1f}" for other in said[engine, name])
         rates = f"{one['prompt_tokens'] / one['seconds']:.0f} prompt tokens/s, {one['new_tokens'] / one['seconds']:.0f} new tokens/s"
         setting = " ".join(f"{key}={value}" for key, value in one["setting"].items())
+        rates += "" if NEW else f", {one['nll']:.1f} nats"
         yield f"{engine:12} {name:5} {one['seconds']:7.1f} s, {rates} (rounds: {each} s{'; ' * bool(setting)}{setting})"
     for name in FORMATS:
         for other in dict.fromkeys([("llama.cpp", name), ("transformers", name), ("transformers", "f32")]):
@@ -298,10 +316,14 @@ def main():
     parser.add_argument("--only", nargs="+", choices=["instil", "llama.cpp", "transformers"])
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--limit", type=int, help="so many prompts of the 256; nothing is logged")
+    parser.add_argument("--score", action="store_true")
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--no-log", action="store_true")
     arguments = parser.parse_args()
+    if arguments.score:
+        global NEW
+        NEW = 0
     if arguments.large:
         lines = large(arguments)
     else:
@@ -317,7 +339,7 @@ def main():
         said = measured(those, prompts, arguments.rounds, settings)
         raw = [f"{engine} {name}: {json.dumps(one)}" for (engine, name), ones in said.items() for one in ones]
         tokens = sum(len(row["ids"]) for row in prompts)
-        head = f"{len(prompts)} prompts, {tokens:,} tokens, {NEW} new tokens each, {THREADS} threads"
+        head = f"{len(prompts)} prompts, {tokens:,} tokens, {f'{NEW} new tokens each' if NEW else 'scored'}, {THREADS} threads"
         lines = [machine(), head, *(f"left out: {line}" for line in missing), *describe(said), "raw:", *raw]
     print("\n".join(lines))
     if not (arguments.no_log or arguments.limit):

@@ -3,13 +3,14 @@
 //     engine_llama MODEL.gguf NEW THREADS PARALLEL FLASH UNIFIED KV UBATCH [show] < IDS
 //
 // IDS has the token ids of a prompt on each line. NEW tokens follow each prompt, the most likely ones; no token ends a
-// text. FLASH and UNIFIED (one key-value cache for all sequences) are 0 or 1, KV is f16 or f32. Prints one JSON object;
+// text. NEW of 0 scores instead: the negative log-likelihood of every token after a prompt's first, in nats. FLASH and UNIFIED (one key-value cache for all sequences) are 0 or 1, KV is f16 or f32. Prints one JSON object;
 // with `show`, the new ids of each prompt on a line before.
 
 #include "llama.h"
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -115,6 +116,47 @@ int main(int count, char ** given) {
         }
         batch.n_tokens = 0;
     };
+    // Scores the prompts from `next` on, as many as fit into a batch and into the sequences.
+    double nll = 0;
+    auto score = [&] {
+        const size_t first = next;
+        std::vector<llama_token> after;
+        for (int s = 0; s < parallel && next < prompts.size(); s++) {
+            const Ids & ids = prompts[next];
+            if (batch.n_tokens + int(ids.size()) > batch_size) {
+                break;
+            }
+            next++;
+            for (size_t i = 0; i < ids.size(); i++) {
+                add(batch, ids[i], i, s, i + 1 < ids.size());
+                if (i + 1 < ids.size()) {
+                    after.push_back(ids[i + 1]);
+                }
+            }
+        }
+        if (llama_decode(context, batch)) {
+            fail("llama_decode failed");
+        }
+        const float * logits = llama_get_logits(context);
+        #pragma omp parallel for num_threads(threads) reduction(+ : nll)
+        for (size_t i = 0; i < after.size(); i++) {
+            const float * row = logits + i * vocabulary;
+            const float most = *std::max_element(row, row + vocabulary);
+            double sum = 0;
+            for (int t = 0; t < vocabulary; t++) {
+                sum += std::exp(row[t] - most);
+            }
+            nll += std::log(sum) + most - row[after[i]];
+        }
+        batch.n_tokens = 0;
+        for (int s = 0; s < parallel; s++) {
+            llama_memory_seq_rm(memory, s, -1, -1);
+        }
+        done += next - first;
+    };
+    while (fresh == 0 && done < prompts.size()) {
+        score();
+    }
     while (done < prompts.size()) {
         for (int s = 0; s < parallel && next < prompts.size(); s++) {
             if (sequences[s].prompt >= 0) {
@@ -147,6 +189,6 @@ int main(int count, char ** given) {
         }
     }
     const auto seconds = [](auto from, auto to) { return std::chrono::duration<double>(to - from).count(); };
-    std::printf("{\"load_seconds\": %.3f, \"seconds\": %.3f, \"prompt_tokens\": %zu, \"new_tokens\": %zu}\n",
-                seconds(start, loaded), seconds(loaded, end), read, new_tokens);
+    std::printf("{\"load_seconds\": %.3f, \"seconds\": %.3f, \"prompt_tokens\": %zu, \"new_tokens\": %zu, \"nll\": %.3f}\n",
+                seconds(start, loaded), seconds(loaded, end), read, new_tokens, nll);
 }

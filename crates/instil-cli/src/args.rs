@@ -520,7 +520,7 @@ pub(crate) struct RunArgs {
 
 #[derive(ClapArgs)]
 pub(crate) struct CheckArgs {
-    /// A recipe (.toml), templates (.yaml or a folder of them), or a dataset (.jsonl .json .csv .tsv .parquet or a folder)
+    /// A recipe (.toml), templates (.yaml or a folder of them, .star), or a dataset (.jsonl .json .csv .tsv .parquet or a folder)
     pub(crate) file: PathBuf,
 
     /// The shape of a dataset's rows [default: found out]
@@ -582,7 +582,7 @@ pub(crate) struct ListArgs {
     #[arg(value_enum)]
     pub(crate) what: Listed,
 
-    /// Template files, or folders of them, to list the templates of
+    /// Template files, folders of them, or scripts (.star), to list the templates of
     #[arg(long, value_delimiter = ',', value_name = "PATHS")]
     pub(crate) templates: Vec<String>,
 

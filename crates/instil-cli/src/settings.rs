@@ -226,6 +226,7 @@ pub(crate) fn train_how_over(step: &mut Train, how: &TrainHow) {
     if let Some(every) = how.checkpoint_every {
         step.checkpoint_every = every;
     }
+    step.gradient_checkpointing |= how.gradient_checkpointing;
     step.moments_on_disk |= how.moments_on_disk;
 }
 

@@ -5,7 +5,7 @@
 //!
 //! PROMPTS.json is a list of objects with `ids`. Prints one line of JSON: load_seconds, seconds, prompt_tokens,
 //! new_tokens, and a hash of all tokens' text, which is the same whatever the settings. With `--score` the
-//! prompts are scored instead.
+//! prompts are scored instead: `nll` is the sum over every token after a prompt's first, in nats.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -49,11 +49,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let start = Instant::now();
     let mut hash = blake3::Hasher::new();
+    let mut sum = 0.0;
     let new_tokens = if is_scored {
         let texts: Vec<Tokens> =
             prompts.into_iter().map(|prompt| Tokens { tokens: prompt.ids, from: 1 }).collect();
         for nll in engine.score_tokens(&texts)? {
             hash.update(&nll.to_le_bytes());
+            sum += nll;
         }
         0
     } else {
@@ -64,7 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "{}",
         serde_json::json!({
             "load_seconds": load_seconds, "seconds": seconds,
-            "prompt_tokens": prompt_tokens, "new_tokens": new_tokens,
+            "prompt_tokens": prompt_tokens, "new_tokens": new_tokens, "nll": sum,
             "hash": &hash.finalize().to_hex()[..16],
         })
     );

@@ -47,6 +47,7 @@ pub mod stats;
 pub mod trace;
 
 pub mod benchmark;
+pub mod chart;
 pub mod metrics;
 pub mod score;
 

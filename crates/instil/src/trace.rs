@@ -7,15 +7,17 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::convert::Shape;
+use crate::cook::Sample;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::lm::{Event, LanguageModel, Next, Outcome, Request};
 use crate::pipeline::convert::{self, ConvertRoad};
+use crate::pipeline::cook::id_of;
 use crate::pipeline::from_rows::{Entry, preview};
-use crate::recipe::{Convert, FromRows, Generate, Recipe, Step};
+use crate::recipe::{Convert, Cook, FromRows, Generate, Recipe, Step};
 use crate::record::Role;
 use crate::rows::{self, Object, text};
-use crate::run::{ConvertPlan, Plan, RowsPlan, collection};
+use crate::run::{ConvertPlan, CookPlan, Plan, RowsPlan, collection};
 use crate::sink::Layout;
 use crate::task::TaskKind;
 
@@ -62,17 +64,18 @@ pub fn trace(
             "name the dataset folder, as in `instil trace ID out`; single files keep theirs with --keep-run",
         ));
     }
+    let step = Recipe::read(&recipe_path)?.step.pop();
+    // What was made of numbers needs no provenance.
+    if let Some(Step::Cook(recipe)) = &step {
+        return of_cooked(&layout, recipe, &recipe_path, id);
+    }
     let provenance = find(&layout, id)?;
     let id = text(&provenance, "id").to_owned();
-    let recipe = match Recipe::read(&recipe_path)?.step.pop() {
+    let recipe = match step {
         Some(Step::Generate(recipe)) => *recipe,
         Some(Step::FromRows(recipe)) => return of_row(&layout, &recipe, &recipe_path, provenance),
         Some(Step::Convert(recipe)) => return of_converted(&layout, &recipe, &recipe_path, provenance),
-        Some(Step::Cook(_)) => {
-            return Err(Error::input(format!("`{id}` was made of nothing but its number and the seed"))
-                .with_hint("the recipe in `run/recipe.toml` makes it again, with the same bytes"));
-        }
-        Some(Step::Train(_)) => {
+        Some(Step::Cook(_) | Step::Train(_)) => {
             return Err(Error::input(format!("`{}` is a trained model and has no rows", dataset.display()))
                 .with_hint("name the dataset that it was trained on"));
         }
@@ -214,6 +217,47 @@ fn of_converted(layout: &Layout, recipe: &Convert, recipe_path: &Path, provenanc
     })
 }
 
+/// The way of a row that was made of its number and the seed.
+fn of_cooked(layout: &Layout, recipe: &Cook, recipe_path: &Path, id: &str) -> Result<Trace> {
+    let row = data_row(layout, id)?;
+    let plan = CookPlan::of(recipe)?;
+    let streams = plan.road.splits.iter().flat_map(|split| {
+        split.streams.iter().map(move |stream| (split.name, stream.plan().template.name(), stream))
+    });
+    let number = id.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or_default();
+    let Some((split, name, stream)) =
+        streams.into_iter().find(|(split, name, _)| id_of(name, split, number) == id)
+    else {
+        return Err(changed(id, "the recipe's templates are others"));
+    };
+    let mut sample = Sample::default();
+    let is_made = stream.fill(number, &mut sample).is_ok();
+    let is_same = rows::prompt_and_completion(&row)
+        .is_none_or(|(prompt, completion)| prompt == sample.prompt() && completion == sample.completion());
+    if !is_made || !is_same {
+        return Err(changed(id, "the template, its words or the program is another than it was"));
+    }
+    let provenance = serde_json::json!({
+        "id": id,
+        "template": name,
+        "settings": stream.settings(number).to_string(),
+        "split": split,
+        "seed": recipe.seed,
+        "sample": number,
+        "verified": stream.try_verify(&sample)?,
+    });
+    Ok(Trace {
+        row,
+        provenance: provenance.as_object().cloned().unwrap_or_default(),
+        file: recipe_path.display().to_string(),
+        passage: String::new(),
+        template: None,
+        prompt: sample.prompt().to_owned(),
+        completion: Some(sample.completion().to_owned()),
+        command: format!("instil run {}", quoted(&recipe_path.display().to_string())),
+    })
+}
+
 fn changed(id: &str, what: &str) -> Error {
     Error::input(format!("{what}, so the way of `{id}` can't be gone again"))
         .with_hint("run the recipe again after a change of the source, from the folder that it was run in")
@@ -272,7 +316,8 @@ fn data_row(layout: &Layout, id: &str) -> Result<Object> {
             }
         }
     }
-    Err(Error::input(format!("`{id}` stands in provenance/ and not in data/")))
+    Err(Error::input(format!("no row of `{}` has the id `{id}`", layout.output().display()))
+        .with_hint("ids stand in the `id` column of data/"))
 }
 
 fn ask(model: &dyn LanguageModel, request: Request) -> Result<Option<String>> {

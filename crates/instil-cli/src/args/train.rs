@@ -148,6 +148,10 @@ pub(crate) struct TrainHow {
     #[arg(long, value_name = "N")]
     pub(crate) checkpoint_every: Option<usize>,
 
+    /// Compute a block's intermediate values again on the way back instead of keeping them: slower, less memory
+    #[arg(long)]
+    pub(crate) gradient_checkpointing: bool,
+
     /// Keep the optimiser's moments in files that are mapped into memory
     #[arg(long)]
     pub(crate) moments_on_disk: bool,

@@ -25,6 +25,9 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
     {
         return super::check_templates::run(&args);
     }
+    if args.file.extension().is_some_and(|ending| ending == "star") {
+        return super::check_script::run(&args);
+    }
     if args.file.extension().is_none_or(|ending| ending != "toml") {
         return super::check_dataset::run(&args);
     }

@@ -1,9 +1,12 @@
 //! `list`: the names that flags and reports use.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use instil::convert::SHAPES;
-use instil::cook::{Curriculum, Plan, Pool, SYNTHETIC_WORDS, Settings, Split, Stream, Wording};
+use instil::cook::{
+    Curriculum, Plan, Pool, SYNTHETIC_WORDS, Script, Settings, Split, Stream, Template, Wording,
+};
 use instil::format::Format;
 use instil::parse::Repair;
 use instil::reject::Reason;
@@ -35,7 +38,12 @@ pub(crate) fn run(args: ListArgs) -> Result<u8> {
             .iter()
             .map(|shape| json!({"name": shape.name, "also": shape.also.join(" "), "about": shape.about}))
             .collect(),
-        Listed::Templates if args.templates.is_empty() => return cooked(args.json),
+        Listed::Templates if args.templates.is_empty() => {
+            return cooked(instil::cook::templates(), args.json);
+        }
+        Listed::Templates if args.templates.iter().all(|path| path.ends_with(".star")) => {
+            return cooked(of_scripts(&args.templates)?, args.json);
+        }
         Listed::Templates => templates(&args)?,
         Listed::Rejects => Reason::ALL
             .iter()
@@ -62,10 +70,19 @@ pub(crate) fn run(args: ListArgs) -> Result<u8> {
     Ok(exit::DONE)
 }
 
-/// The templates that `cook` has, each with its rule, what can be set and a sample.
-fn cooked(as_json: bool) -> Result<u8> {
+/// The templates of these scripts.
+fn of_scripts(paths: &[String]) -> Result<Vec<Arc<dyn Template>>> {
+    let mut found: Vec<Arc<dyn Template>> = Vec::new();
+    for path in paths {
+        found.extend(Script::open(Path::new(path))?.into_iter().map(|own| own as Arc<dyn Template>));
+    }
+    Ok(found)
+}
+
+/// Templates of `cook`, each with its rule, what can be set and a sample.
+fn cooked(templates: Vec<Arc<dyn Template>>, as_json: bool) -> Result<u8> {
     let pool = Arc::new(Pool::synthetic(SYNTHETIC_WORDS)?);
-    for template in instil::cook::templates() {
+    for template in templates {
         let knobs = template.knobs();
         let stream = Stream::new(Plan {
             settings: Curriculum::constant(Settings::new(knobs)),
@@ -91,9 +108,12 @@ fn cooked(as_json: bool) -> Result<u8> {
             continue;
         }
         output::data(&format!("{} ({}): {}", template.name(), template.family().name(), template.about()));
-        output::data(&format!("    for {}", template.stands_for()));
+        if !template.stands_for().is_empty() {
+            output::data(&format!("    for {}", template.stands_for()));
+        }
         for knob in knobs {
-            output::data(&format!("    {}={}: {}", knob.name, knob.show(knob.default), knob.about));
+            let about = if knob.about.is_empty() { String::new() } else { format!(": {}", knob.about) };
+            output::data(&format!("    {}={}{about}", knob.name, knob.show(knob.default)));
         }
         let text = |key: &str| example[key].as_str().unwrap_or_default().to_owned();
         for line in text("prompt").lines().filter(|line| !line.trim().is_empty()) {

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod check_dataset;
+pub(crate) mod check_script;
 pub(crate) mod check_templates;
 pub(crate) mod companion;
 pub(crate) mod convert;

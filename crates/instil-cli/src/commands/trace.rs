@@ -41,6 +41,11 @@ pub(crate) fn run(args: TraceArgs) -> Result<u8> {
     if !fact("seed").is_empty() {
         line("seed", format!("{} (sample {})", fact("seed"), fact("sample")));
     }
+    if trace.passage.is_empty() {
+        line("template", fact("template"));
+        line("set to", fact("settings"));
+        line("verified", fact("verified"));
+    }
     line("read as", fact("shape"));
     line("mended", fact("repairs"));
     match &trace.template {
@@ -48,6 +53,12 @@ pub(crate) fn run(args: TraceArgs) -> Result<u8> {
             line("template", fact("template"));
             part("labelled row", &trace.passage);
             part("template", template);
+        }
+        None if trace.passage.is_empty() => {
+            part("prompt", &trace.prompt);
+            part("completion", trace.completion.as_deref().unwrap_or_default());
+            part("made again by", &trace.command);
+            return Ok(exit::DONE);
         }
         None if fact("shape").is_empty() => part("passage", &trace.passage),
         None => {

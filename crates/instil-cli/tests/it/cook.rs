@@ -181,3 +181,37 @@ fn a_recipe_makes_the_same_rows_again() {
     let told = place.told(&["cook", "matching", "-n", "500", "-o", "out", "--seed", "9"]);
     assert!(told.contains("is finished already"), "{told}");
 }
+
+#[test]
+fn a_cooked_row_is_traced_to_its_number() {
+    let place = Place::new();
+    let cook = ["cook", "lookup", "mcqa=2", "-n", "12", "--test-rows", "3", "--seed", "5", "-q", "-o", "out"];
+    place.ok(&cook);
+    assert_snapshot!(place.told(&["trace", "mcqa-test-1", "out"]));
+    assert_snapshot!("no_such_cooked_row", place.told(&["trace", "lookup-900", "out"]));
+    // Every row is found under the name of one of the templates, and made again.
+    for number in 0..12 {
+        let ids = [format!("lookup-{number}"), format!("mcqa-{number}")];
+        let found: Vec<Value> = ids
+            .iter()
+            .map(|id| place.run(&["trace", id, "out", "--json"]))
+            .filter(|output| output.status.success())
+            .map(|output| serde_json::from_slice(&output.stdout).unwrap())
+            .collect();
+        assert_eq!(found.len(), 1, "{ids:?}");
+        assert_eq!(found[0]["row"]["prompt"], found[0]["prompt"]);
+        assert_eq!(found[0]["provenance"]["verified"], true);
+    }
+}
+
+#[test]
+fn a_script_is_checked_and_its_templates_are_listed() {
+    let place = Place::new();
+    let script =
+        std::fs::read_to_string(crate::support::repository().join("recipes/templates/after.star")).unwrap();
+    place.write("after.star", &script);
+    place.write("wrong.star", script.replace("behind + right]", "behind + right - 1]"));
+    assert_snapshot!(place.told(&["check", "after.star"]));
+    assert_snapshot!("a_wrong_script", place.told(&["check", "wrong.star"]));
+    assert_snapshot!("listed_scripts", place.told(&["list", "templates", "--templates", "after.star"]));
+}

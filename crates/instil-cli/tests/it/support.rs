@@ -24,7 +24,7 @@ impl Place {
         place
     }
 
-    /// A place that holds a copy of the repository's `recipes/leases/`, labelled rows and templates, and `recipes/models/`.
+    /// A place that holds a copy of the repository's `recipes/leases/`, labelled rows and templates, and of what else the guides name of `recipes/`.
     pub(crate) fn with_leases() -> Self {
         let place = Self::new();
         place.add_leases();
@@ -32,7 +32,7 @@ impl Place {
     }
 
     pub(crate) fn add_leases(&self) {
-        for folder in ["recipes/leases", "recipes/models", "recipes/templates"] {
+        for folder in ["recipes/leases", "recipes/models", "recipes/templates", "recipes/doc_qa"] {
             std::fs::create_dir_all(self.path(folder)).unwrap();
             for entry in std::fs::read_dir(repository().join(folder)).unwrap() {
                 let entry = entry.unwrap();

@@ -7,8 +7,12 @@ use super::schedule::Limits;
 use crate::decoder::{Cache, Decoder, Step};
 use crate::kernel::rows;
 
-/// Rows whose logits are held at once: the vocabulary is wide, and nothing of a row but two numbers is kept.
-const LOGIT_ROWS: usize = 64;
+/// Logits that are held at once, 64 MiB of them: a vocabulary is wide, and nothing of a row but two numbers is kept; but
+/// the output head is read from memory once for all rows of a batch.
+const LOGITS: usize = 16 << 20;
+
+/// The fewest and the most rows whose logits are held at once.
+const LOGIT_ROWS: (usize, usize) = (64, 512);
 
 /// A text's tokens, and from which on they are scored.
 #[derive(Clone, Debug)]
@@ -113,7 +117,8 @@ pub(super) fn score(
             })
             .collect();
         let mut first = 0;
-        for targets in targets.chunks(LOGIT_ROWS) {
+        let rows = (LOGITS / decoder.config().vocab.max(1)).clamp(LOGIT_ROWS.0, LOGIT_ROWS.1);
+        for targets in targets.chunks(rows) {
             decoder.logits(&hidden.narrow(0, first, targets.len())?, &mut logits)?; // [rows, vocab]
             first += targets.len();
             let scored: Vec<Sum> = logits

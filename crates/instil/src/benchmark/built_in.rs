@@ -24,8 +24,23 @@ const FILES: [(&str, &str, &str); 17] = [
 /// Super-NaturalInstructions, whose prompts are made by code.
 const SUPER_NI: (&str, &str) = ("super_ni", include_str!("built_in/super_ni.yaml"));
 
+/// The templates of `cook`, each as it is set without a word: 500 samples of its split test.
+const COOKED: [&str; 11] = [
+    "cook_mcqa",
+    "cook_commonsense",
+    "cook_disambiguation",
+    "cook_doc_qa",
+    "cook_retrieval",
+    "cook_lookup",
+    "cook_matching",
+    "cook_support",
+    "cook_poetry",
+    "cook_last_word",
+    "cook_summary",
+];
+
 /// Names of several benchmarks.
-const SUITES: [(&str, &[&str]); 2] = [
+const SUITES: [(&str, &[&str]); 3] = [
     (
         "bonito",
         &[
@@ -38,12 +53,13 @@ const SUITES: [(&str, &[&str]); 2] = [
             "vitaminc",
         ],
     ),
+    ("cook", &COOKED),
     ("gpt4all", &["hellaswag", "openbookqa", "winogrande", "arc_easy", "arc_challenge", "boolq", "piqa"]),
 ];
 
 /// The names of the built-in benchmarks.
 pub fn names() -> Vec<&'static str> {
-    FILES.iter().map(|(name, ..)| *name).chain([SUPER_NI.0]).collect()
+    FILES.iter().map(|(name, ..)| *name).chain([SUPER_NI.0]).chain(COOKED).collect()
 }
 
 /// The names of the built-in suites.
@@ -60,6 +76,12 @@ pub fn suite(name: &str) -> Option<&'static [&'static str]> {
 pub fn text(name: &str) -> Option<String> {
     if name == SUPER_NI.0 {
         return Some(SUPER_NI.1.to_owned());
+    }
+    if COOKED.contains(&name) {
+        let template = name.trim_start_matches("cook_");
+        return Some(format!(
+            "name: {name}\nabout: Samples of the template `{template}` of `cook`\nsource: wording and scoring are ours\ncook: {{template: {template}}}\n"
+        ));
     }
     let (_, text, kind) = FILES.iter().find(|(known, ..)| *known == name)?;
     Some(text.replace("%TEXT%", kind).replace("%NAME%", name))

@@ -25,7 +25,7 @@ type Found<'a> = (Vec<SourceFile>, Vec<&'a Form>);
 /// Opens the rows of a benchmark: of the files or the folder that the user named, or of a snapshot in the Hub's cache,
 /// which `hub` gives the folder of.
 ///
-/// The first of the benchmark's shapes is taken that a row of the files fits.
+/// The first of the benchmark's shapes is taken that a row of the files fits. Rows that are cooked need no file.
 ///
 /// # Errors
 /// When there is no file, and where it was looked for; when no row has one of the shapes, and what they lack.
@@ -34,6 +34,9 @@ pub fn open<'a>(
     named: &[String],
     hub: &dyn Fn(&str) -> Option<PathBuf>,
 ) -> Result<Rows<'a>> {
+    if let Some(cooked) = &benchmark.cooked {
+        return Ok(Rows { files: Vec::new(), benchmark, form: None, inner: Box::new(cooked.rows()) });
+    }
     let (files, forms) = if named.is_empty() { cached(benchmark, hub)? } else { of_user(benchmark, named)? };
     if forms.is_empty() {
         let inner = Box::new(source::open_rows(files.clone())?);

@@ -19,6 +19,7 @@
 //! |---|---|
 //! | `name`, `about`, `source` | what it is called and is; whose wording and scoring it has |
 //! | `data` | how rows are read: a list of shapes, of which the first is taken that the rows fit, each with `files` (patterns below a folder), `hub` (a dataset whose cached snapshot is looked into), `each`, `match` and `fields` as in an [adapter](crate::source::adapter), and `derive`, fields that Jinja makes of these; without it rows are taken as they are |
+//! | `cook` | rows made by a template of [`cook`](crate::cook) instead: `template`, `script`, `set`, `wording`, `words`, `pool_words`, `rows`, `seed`; `prompts`, `references` and `metrics` then need not be said |
 //! | `prepare` | a step of code over each row: `hellaswag`, `super_ni` |
 //! | `constants` | fields that every row has |
 //! | `prompts` | a list of `name` and `prompt`, Jinja over the row's fields; or `contexts`, several of them before one `completion` |
@@ -30,12 +31,13 @@
 //! | `greedy` | the answer is right if greedy decoding gives `completion` |
 //! | `wrap` | what stands around each prompt: `none`, `simple`, `tagged`, `inst`, or a text with `{prompt}` |
 //! | `strip` | whether prompts and choices lose the blanks at their ends: `true` unless said otherwise |
-//! | `metrics` | `accuracy`, `acc_norm`, `macro_f1`, `weighted_f1`, `squad_em`, `squad_f1`, `exact_match`, `rouge_l`, `perplexity`; the first is the headline |
+//! | `metrics` | `accuracy`, `acc_norm`, `macro_f1`, `weighted_f1`, `squad_em`, `squad_f1`, `exact_match`, `rouge_l`, `verified`, `perplexity`; the first is the headline |
 //! | `group` | Jinja for the group of a row, whose means are given, too |
 //!
 //! `choices`, `gold`, `answer`, `references` and `completion` stand beside `prompts`, or in one prompt for it alone.
 
 pub mod built_in;
+mod cooked;
 pub mod data;
 pub mod item;
 mod prepare;

@@ -329,6 +329,9 @@ fn value(metric: Metric, benchmark: &Benchmark, answer: &Answer) -> f64 {
             Metric::Perplexity => f64::NAN,
             _ => is(answer == completion.trim()),
         },
+        (Ask::Text { .. }, Said::Words { answer: said, .. }) if metric == Metric::Verified => {
+            benchmark.cooked.as_ref().map_or(0.0, |cooked| cooked.score(&answer.item.id, said))
+        }
         (Ask::Text { references, .. }, Said::Words { answer, .. }) => {
             of_text(metric, answer, references, compare(benchmark))
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::built_in;
+use super::cooked::{Cooked, CookedFile};
 use super::prepare::Prepare;
 use super::wrap::Wrap;
 use crate::error::{Error, Result, nearest};
@@ -31,6 +32,7 @@ pub struct Benchmark {
     /// 16 hexadecimal digits of its file's text.
     pub hash: String,
     pub(super) forms: Vec<Form>,
+    pub(super) cooked: Option<Cooked>,
     pub(super) prepare: Option<Prepare>,
     pub(super) constants: BTreeMap<String, String>,
     pub(super) strip: bool,
@@ -110,6 +112,8 @@ pub enum Metric {
     ExactMatch,
     /// ROUGE-L.
     RougeL,
+    /// What the scorer of a template of `cook` gives, from 0 to 1.
+    Verified,
     /// e to the power of the mean nats of a completion.
     Perplexity,
 }
@@ -126,6 +130,7 @@ impl Metric {
             Self::SquadF1 => "squad_f1",
             Self::ExactMatch => "exact_match",
             Self::RougeL => "rouge_l",
+            Self::Verified => "verified",
             Self::Perplexity => "perplexity",
         }
     }
@@ -193,9 +198,11 @@ struct File {
     source: String,
     #[serde(default)]
     data: Vec<FormFile>,
+    cook: Option<CookedFile>,
     prepare: Option<Prepare>,
     #[serde(default)]
     constants: BTreeMap<String, String>,
+    #[serde(default)]
     prompts: Vec<PromptFile>,
     choices: Option<ChoicesFile>,
     gold: Option<String>,
@@ -207,6 +214,7 @@ struct File {
     greedy: Option<GreedyFile>,
     wrap: Option<String>,
     strip: Option<bool>,
+    #[serde(default)]
     metrics: Vec<Metric>,
     group: Option<String>,
 }
@@ -224,7 +232,7 @@ struct FormFile {
     derive: serde_norway::Mapping,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PromptFile {
     name: String,
@@ -317,7 +325,10 @@ impl Benchmark {
     /// # Errors
     /// When it is no YAML, has an unknown key or lacks one, a template is no Jinja, or keys don't go together.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let file: File = serde_norway::from_str(text).map_err(|e| Error::input(e.to_string()))?;
+        let mut file: File = serde_norway::from_str(text).map_err(|e| Error::input(e.to_string()))?;
+        if file.cook.is_some() {
+            cooked(&mut file);
+        }
         let kind = kind(&file)?;
         let fault = |what: String| Err(Error::input(what));
         if file.prompts.is_empty() {
@@ -333,6 +344,9 @@ impl Benchmark {
                 Kind::Greedy { .. } => "greedy completions",
             };
             return fault(format!("the metric `{}` doesn't fit {how}", metric.name()));
+        }
+        if file.metrics.contains(&Metric::Verified) && file.cook.is_none() {
+            return fault("the metric `verified` is of rows that `cook` makes".into());
         }
         let mut prompts: Vec<Prompt> = Vec::with_capacity(file.prompts.len());
         for one in &file.prompts {
@@ -351,6 +365,7 @@ impl Benchmark {
             wrap: Wrap::parse(file.wrap.as_deref().unwrap_or("none"))?,
             hash: hex_of(&[text], 16),
             forms,
+            cooked: file.cook.map(Cooked::of).transpose()?,
             prepare: file.prepare,
             constants: file.constants,
             strip: file.strip.unwrap_or(true),
@@ -364,6 +379,27 @@ impl Benchmark {
         self.prompts.iter().map(|prompt| prompt.name.as_str())
     }
 }
+
+/// Says of cooked rows what goes without saying.
+fn cooked(file: &mut File) {
+    if file.prompts.is_empty() {
+        let (name, prompt) = ("as_is".to_owned(), Some("{{ prompt }}".to_owned()));
+        file.prompts.push(PromptFile { name, prompt, ..PromptFile::default() });
+        file.references.get_or_insert_with(|| "answer".to_owned());
+        // A prompt ends where the answer's blank begins.
+        file.strip.get_or_insert(false);
+    }
+    if file.generate.is_none() && file.rank.is_none() && file.greedy.is_none() {
+        file.generate =
+            Some(GenerateFile { max_tokens: COOKED_TOKENS, stop: Vec::new(), compare: Compare::Best });
+    }
+    if file.metrics.is_empty() {
+        file.metrics = vec![Metric::Verified, Metric::ExactMatch];
+    }
+}
+
+/// The most tokens of an answer to a cooked row, where the benchmark says none.
+const COOKED_TOKENS: u32 = 128;
 
 fn kind(file: &File) -> Result<Kind> {
     Ok(match (&file.rank, &file.generate, &file.greedy) {

@@ -434,3 +434,51 @@ fn what_is_wrong_with_a_benchmark_is_said() {
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("pqal_"), "{cause}");
 }
+
+/// A model that answers each prompt by what `of` makes of it.
+fn cooked(of: &dyn Fn(usize, &str) -> String) -> Report {
+    let text = "cook: {template: lookup, rows: 40, seed: 3, set: {pairs: 4..6, queries: 1}, wording: bare}";
+    let benchmark = Benchmark::parse("short lookups", text).unwrap();
+    let rows: Vec<_> = data::open(&benchmark, &[], &nowhere).unwrap().collect();
+    assert_eq!(rows.len(), 40);
+    let mut tally = Tally::new(&benchmark);
+    for (row, item) in rows.into_iter().map(Result::unwrap).enumerate() {
+        let right = item.fields["answer"].as_str().unwrap().to_owned();
+        let item = benchmark.items(&item, &benchmark.wrap).unwrap().remove(0);
+        let said = run::Said::Words { answer: of(row, &right), truncated: false };
+        tally.add(&run::Answer { item, row, said });
+    }
+    tally.report(run::Account::default(), 0)
+}
+
+#[test]
+fn cooked_rows_are_judged_by_their_template() {
+    let value =
+        |report: &Report, metric| report.metrics.iter().find(|one| one.metric == metric).unwrap().value;
+    let right = cooked(&|_, right| right.to_owned());
+    assert_eq!(value(&right, Metric::Verified), Some(1.0));
+    let half = cooked(&|row, right| if row % 2 == 0 { right.to_owned() } else { "nothing".to_owned() });
+    assert_eq!(value(&half, Metric::Verified), Some(0.5));
+    assert_eq!(value(&half, Metric::ExactMatch), Some(0.5));
+}
+
+#[test]
+fn each_template_of_cook_is_a_benchmark() {
+    let names: Vec<String> =
+        crate::cook::templates().iter().map(|one| format!("cook_{}", one.name())).collect();
+    assert_eq!(built_in::suite("cook").unwrap(), names);
+    for name in names {
+        let benchmark = Benchmark::find(&name).unwrap();
+        assert_eq!(benchmark.metrics[0], Metric::Verified);
+        assert!(data::open(&benchmark, &[], &nowhere).unwrap().take(5).all(|row| row.is_ok()), "{name}");
+    }
+}
+
+#[test]
+fn verified_without_cook_and_unknown_templates_are_refused() {
+    let refused = |text: &str| Benchmark::parse("one", text).err().unwrap().to_string();
+    let plain = "prompts: [{name: a, prompt: '{{ x }}'}]\nreferences: y\ngenerate: {max_tokens: 3}\nmetrics: [verified]";
+    assert!(refused(plain).contains("`cook` makes"));
+    assert!(refused("cook: {template: look_up}").contains("look_up"));
+    assert!(refused("cook: {template: lookup, set: {pears: 3}}").contains("pears"));
+}

@@ -89,7 +89,7 @@ pub enum Step {
 }
 
 /// Keys that say where and how fast, not what: two runs that differ in them make the same rows.
-const NOT_WHAT: [&str; 11] = [
+const NOT_WHAT: [&str; 12] = [
     "output",
     "max_drop",
     "journal",
@@ -100,6 +100,7 @@ const NOT_WHAT: [&str; 11] = [
     "threads",
     "checkpoint_every",
     "keep_checkpoints",
+    "gradient_checkpointing",
     "moments_on_disk",
 ];
 

@@ -94,6 +94,8 @@ pub struct Train {
     pub checkpoint_every: usize,
     /// How many checkpoints are kept while it runs.
     pub keep_checkpoints: usize,
+    /// Whether a block's intermediate values are computed again on the way back instead of kept.
+    pub gradient_checkpointing: bool,
     /// Whether the optimiser's moments lie in files that are mapped into memory.
     pub moments_on_disk: bool,
     /// Threads; 0 means one a processor.
@@ -139,6 +141,7 @@ impl Default for Train {
             seed: 42,
             checkpoint_every: 500,
             keep_checkpoints: 1,
+            gradient_checkpointing: false,
             moments_on_disk: false,
             threads: 0,
         }

@@ -48,7 +48,8 @@ impl Table {
     /// A table of these columns. The schema, and with it the head of the file, is the same
     /// whichever rows follow.
     pub(super) fn create(path: PathBuf, columns: &[Column]) -> Result<Self> {
-        let level = ZstdLevel::try_new(3).expect("Zstandard has a level 3");
+        // Level 3 takes twice the time and makes files a sixth smaller.
+        let level = ZstdLevel::try_new(1).expect("Zstandard has a level 1");
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_created_by(concat!("instil version ", env!("CARGO_PKG_VERSION")).to_owned())

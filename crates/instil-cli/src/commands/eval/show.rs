@@ -53,11 +53,11 @@ pub(super) fn questions(asked: &[Asked<'_>], as_json: bool) -> Result<u8> {
             let benchmark = one.benchmark;
             let about = [&benchmark.name, &benchmark.about, &benchmark.source].map(String::as_str);
             output::data(&about.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" | "));
-            output::data(&format!(
-                "reads {}{more}, wrapper `{}`",
-                files.join(", "),
-                one.settings.wrap.name()
-            ));
+            let read = match files.is_empty() {
+                true => "makes its rows".to_owned(),
+                false => format!("reads {}{more}", files.join(", ")),
+            };
+            output::data(&format!("{read}, wrapper `{}`", one.settings.wrap.name()));
         }
         let names: Vec<&str> = one.benchmark.prompts().collect();
         let mut count = 0;
