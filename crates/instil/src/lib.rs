@@ -29,6 +29,7 @@ pub mod chat_template;
 pub mod check;
 pub mod format;
 pub mod convert;
+pub mod unify;
 pub mod sink;
 pub mod companion;
 
