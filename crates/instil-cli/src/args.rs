@@ -3,6 +3,7 @@
 mod cook;
 mod measure;
 mod train;
+mod unify;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use cook::{CookArgs, CookWhat};
 pub(crate) use measure::{EvalArgs, ModelArgs, ScoreArgs};
 pub(crate) use train::{TrainArgs, TrainHow, TrainWhat};
+pub(crate) use unify::{UnifyArgs, UnifyWhat};
 
 /// Instruction-tuning data from your own text.
 #[derive(Parser)]
@@ -34,6 +36,8 @@ pub(crate) enum Verb {
     Train(Box<TrainArgs>),
     /// Bring a dataset of one shape into another one.
     Convert(Box<ConvertArgs>),
+    /// Bring datasets to one instruction style, or one to several.
+    Unify(Box<UnifyArgs>),
     /// Write what trainers have to be told of a dataset, beside it.
     Companion(CompanionArgs),
     /// How likely completions are, given their prompts.

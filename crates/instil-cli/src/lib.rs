@@ -37,6 +37,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Cook(args) => commands::cook::run(*args),
         Verb::Train(args) => commands::train::run(*args),
         Verb::Convert(args) => commands::convert::run(*args),
+        Verb::Unify(args) => commands::unify::run(*args),
         Verb::Companion(args) => commands::companion::run(args),
         Verb::Score(args) => commands::score::run(*args),
         Verb::Merge(args) => commands::merge::run(args),

@@ -9,7 +9,7 @@ use instil::lm::LanguageModel;
 use instil::lm::replay::Replay;
 use instil::pipeline::Window;
 use instil::prompt::Style;
-use instil::recipe::{Convert, Cook, FromRows, Generate, Train};
+use instil::recipe::{Convert, Cook, FromRows, Generate, Train, Unify};
 use instil::rules::Rules;
 use instil::{Error, Result};
 use instil_model::engine::{Engine, Settings};
@@ -18,7 +18,7 @@ use instil_remote::hub::{self, Transfer};
 use instil_remote::{Api, Config, Endpoint};
 
 use crate::args::{
-    ApiArg, ConvertWhat, CookWhat, How, HowOfAll, ModelArgs, RowsWhat, TrainHow, TrainWhat, What,
+    ApiArg, ConvertWhat, CookWhat, How, HowOfAll, ModelArgs, RowsWhat, TrainHow, TrainWhat, UnifyWhat, What,
 };
 use crate::commands::pull::hub_config;
 use crate::commands::score::needs_model;
@@ -150,6 +150,35 @@ pub(crate) fn convert_over(step: &mut Convert, what: ConvertWhat) {
         instil::convert::view::SHAPE.clone_into(&mut step.to);
     }
     step.strict |= what.strict;
+}
+
+/// Puts the typed flags of `unify` over a recipe's step.
+pub(crate) fn unify_over(step: &mut Unify, what: UnifyWhat) {
+    macro_rules! over_optional {
+        ($($key:ident),*) => { $(if what.$key.is_some() { step.$key = what.$key; })* };
+    }
+    over_optional!(level, from, to, task_column, definitions, report, limit);
+    if !what.style.is_empty() {
+        step.style = what.style;
+    }
+    if !what.templates.is_empty() {
+        step.templates = what.templates;
+    }
+    if let Some(seed) = what.seed {
+        step.seed = seed;
+    }
+    step.diversify |= what.diversify;
+}
+
+/// Puts the flags that say how to run over a recipe's step of `unify`.
+pub(crate) fn unify_how_over(step: &mut Unify, how: &HowOfAll) {
+    if let Some(threads) = how.threads {
+        step.threads = threads;
+    }
+    if how.max_drop.is_some() {
+        step.max_drop = how.max_drop;
+    }
+    step.keep_run |= how.keep_run;
 }
 
 /// Puts the typed flags of `cook` over a recipe's step.

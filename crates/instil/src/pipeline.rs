@@ -7,6 +7,8 @@
 pub mod convert;
 pub mod cook;
 pub mod from_rows;
+pub mod unify;
+mod in_order;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::ControlFlow;

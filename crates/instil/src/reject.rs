@@ -28,6 +28,8 @@ pub enum Stage {
     Check,
     /// Rows of a dataset to records, and those to rows of another shape.
     Convert,
+    /// Instances without instructions to rows of another style.
+    Restyle,
     /// Examples to rows on disk.
     Write,
 }
@@ -43,6 +45,9 @@ impl Stage {
 
     /// The stages of the road from one shape to another, in its order.
     pub const FROM_DATASET: [Self; 3] = [Self::Read, Self::Convert, Self::Write];
+
+    /// The stages of the road from one instruction style to another, in its order.
+    pub const FROM_STYLES: [Self; 5] = [Self::Read, Self::Convert, Self::Lift, Self::Restyle, Self::Write];
 
     /// The stages of the road from a seed, in its order.
     pub const FROM_SEED: [Self; 3] = [Self::Generate, Self::Check, Self::Write];
@@ -60,6 +65,7 @@ impl Stage {
             Self::Parse => "parse",
             Self::Check => "check",
             Self::Convert => "convert",
+            Self::Restyle => "restyle",
             Self::Write => "write",
         }
     }
@@ -157,6 +163,7 @@ reasons! {
     NothingTrained Convert "nothing_trained" "The loss counts no answer.";
     MarkerInText Convert "marker_in_text" "The text holds a delimiter of the shape that is asked for, and would change its structure.";
     Unfit Convert "unfit" "The record lacks what the shape that is asked for can't do without.";
+    NoDefinition Restyle "no_definition" "Nothing in the task's rows says what is to be done, and no definition was given.";
 }
 
 /// Something that was not used.

@@ -75,6 +75,14 @@ pub fn trace(
         Some(Step::Generate(recipe)) => *recipe,
         Some(Step::FromRows(recipe)) => return of_row(&layout, &recipe, &recipe_path, provenance),
         Some(Step::Convert(recipe)) => return of_converted(&layout, &recipe, &recipe_path, provenance),
+        Some(Step::Unify(_)) => {
+            return Err(Error::input(format!(
+                "`{id}` was put together anew from its row and its task's words"
+            ))
+            .with_hint(
+                "`run/provenance.parquet` says which row it was; `--report` of `unify` how its task was read",
+            ));
+        }
         Some(Step::Cook(_) | Step::Train(_)) => {
             return Err(Error::input(format!("`{}` is a trained model and has no rows", dataset.display()))
                 .with_hint("name the dataset that it was trained on"));

@@ -75,6 +75,9 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
                 let how = TrainHow { dry_run: true, json: args.json, ..TrainHow::default() };
                 super::train::execute(*step, &how)?;
             }
+            Step::Unify(step) => {
+                super::unify::show(&step, args.json)?;
+            }
             Step::Cook(step) => {
                 super::cook::show(&step, args.json)?;
             }

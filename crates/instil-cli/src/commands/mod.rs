@@ -21,6 +21,7 @@ pub(crate) mod serve;
 pub(crate) mod stats;
 pub(crate) mod trace;
 pub(crate) mod train;
+pub(crate) mod unify;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -53,6 +53,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
                 };
                 super::train::execute(*step, &how)?
             }
+            Step::Unify(step) => super::unify::execute(*step, &args.how.of_all)?,
             Step::Cook(step) => super::cook::execute(*step, &args.how.of_all)?,
         };
         worst = worst.max(code);

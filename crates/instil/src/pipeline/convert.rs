@@ -4,8 +4,8 @@
 //! back into the order of the rows.
 
 mod check;
-mod entries;
-mod row;
+pub(super) mod entries;
+pub(super) mod row;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;

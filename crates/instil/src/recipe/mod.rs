@@ -8,12 +8,14 @@ mod cook;
 mod from_rows;
 mod generate;
 mod train;
+mod unify;
 
 pub use convert::Convert;
 pub use cook::Cook;
 pub use from_rows::FromRows;
 pub use generate::Generate;
 pub use train::Train;
+pub use unify::Unify;
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -56,6 +58,8 @@ pub enum Verb {
     Cook,
     /// Rows or texts to an adapter or a model.
     Train,
+    /// Rows of one instruction style to rows of another.
+    Unify,
 }
 
 impl Verb {
@@ -68,6 +72,7 @@ impl Verb {
             Self::Convert => "convert",
             Self::Cook => "cook",
             Self::Train => "train",
+            Self::Unify => "unify",
         }
     }
 }
@@ -86,11 +91,14 @@ pub enum Step {
     Cook(Box<Cook>),
     /// `train`.
     Train(Box<Train>),
+    /// `unify`.
+    Unify(Box<Unify>),
 }
 
 /// Keys that say where and how fast, not what: two runs that differ in them make the same rows.
 const NOT_WHAT: [&str; 12] = [
     "output",
+    "report",
     "max_drop",
     "journal",
     "allow_errors",
@@ -134,6 +142,12 @@ impl From<Train> for Step {
     }
 }
 
+impl From<Unify> for Step {
+    fn from(step: Unify) -> Self {
+        Self::Unify(Box::new(step))
+    }
+}
+
 impl Step {
     /// What it does.
     pub fn verb(&self) -> Verb {
@@ -143,6 +157,7 @@ impl Step {
             Self::Convert(step) => step.verb,
             Self::Cook(step) => step.verb,
             Self::Train(step) => step.verb,
+            Self::Unify(step) => step.verb,
         }
     }
 
@@ -154,6 +169,7 @@ impl Step {
             Self::Convert(step) => &step.input,
             Self::Cook(step) => &step.script,
             Self::Train(step) => &step.input,
+            Self::Unify(step) => &step.input,
         }
     }
 
@@ -165,6 +181,7 @@ impl Step {
             Self::Convert(step) => &step.output,
             Self::Cook(step) => &step.output,
             Self::Train(step) => &step.output,
+            Self::Unify(step) => &step.output,
         }
     }
 
@@ -176,6 +193,7 @@ impl Step {
             Self::Convert(step) => step.output = output,
             Self::Cook(step) => step.output = output,
             Self::Train(step) => step.output = output,
+            Self::Unify(step) => step.output = output,
         }
     }
 
@@ -185,7 +203,7 @@ impl Step {
     /// When they are not written as splits are.
     pub fn splits(&self) -> Result<Splits> {
         match self {
-            Self::Generate(_) | Self::Convert(_) | Self::Train(_) => Ok(Splits::default()),
+            Self::Generate(_) | Self::Convert(_) | Self::Train(_) | Self::Unify(_) => Ok(Splits::default()),
             Self::Cook(step) => {
                 let others = [("validation", step.validation_rows), ("test", step.test_rows)];
                 Ok(Splits::named(others.into_iter().filter(|(_, rows)| *rows > 0).map(|(name, _)| name)))
@@ -231,6 +249,7 @@ impl Step {
             Verb::Convert => Self::Convert(Box::deserialize(step)?),
             Verb::Cook => Self::Cook(Box::deserialize(step)?),
             Verb::Train => Self::Train(Box::deserialize(step)?),
+            Verb::Unify => Self::Unify(Box::deserialize(step)?),
         })
     }
 }

@@ -15,6 +15,7 @@ mod look_rows;
 mod convert;
 mod cook;
 mod train;
+mod unify;
 
 use std::fs;
 use std::path::Path;
@@ -35,6 +36,7 @@ pub use look_rows::{LookRows, look_rows};
 pub use plan::Plan;
 pub use rows_plan::{RowsPlan, Set, collection};
 pub use train::{Material, TrainBegun, TrainFolder, TrainReport, material};
+pub use unify::{Unified, UnifyPlan, look_unify, unify};
 
 use existing::remove;
 

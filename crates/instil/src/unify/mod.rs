@@ -9,8 +9,25 @@
 
 mod instruction;
 mod style;
+pub(crate) mod content;
+pub(crate) mod survey;
+mod pattern;
+mod induce;
+mod known;
+mod keyword;
+mod wording;
+pub(crate) mod plan;
 mod verify;
+pub(crate) mod imitate;
+mod report;
 
+pub use induce::induce;
 pub use instruction::{Exemplar, Field, Instance, Instruction};
+pub use keyword::{join, split};
+pub use pattern::{Apart, Pattern, Piece};
+pub use report::TaskReport;
 pub use style::{Bound, Drawn, Level, Style};
 pub use verify::{Check, CheckKind, Verdict, passes, quoted, verify};
+
+#[cfg(test)]
+mod tests;

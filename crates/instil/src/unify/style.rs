@@ -156,11 +156,17 @@ impl TryFrom<Written> for Style {
             Err(Error::input(format!("the style `{name}` {what}")).with_hint(hint.to_owned()))
         };
         if !(written.weight.is_finite() && written.weight > 0.0) {
-            return refuse("has a weight that is no number above 0", "`weight = 2` makes it come twice as often");
+            return refuse(
+                "has a weight that is no number above 0",
+                "`weight = 2` makes it come twice as often",
+            );
         }
         let parts = |key: &str, text: &str, slots: &[Slot]| parse(name, key, text, slots);
-        let prompt =
-            parts("prompt", &written.prompt, &[Slot::Definition, Slot::Input, Slot::Positive, Slot::Negative])?;
+        let prompt = parts(
+            "prompt",
+            &written.prompt,
+            &[Slot::Definition, Slot::Input, Slot::Positive, Slot::Negative],
+        )?;
         let count = |slot: Slot| prompt.iter().filter(|part| **part == Part::Slot(slot)).count();
         if count(Slot::Input) != 1 || count(Slot::Definition) > 1 {
             return refuse("has not one `{input}` in its prompt", "an instance stands in a prompt once");
@@ -197,8 +203,11 @@ impl From<Style> for Written {
 /// The parts of a template's text, in which these slots may stand.
 fn parse(style: &str, key: &str, text: &str, slots: &[Slot]) -> Result<Vec<Part>> {
     let fault = |what: String| {
-        let known: Vec<String> =
-            SLOTS.iter().filter(|(_, slot)| slots.contains(slot)).map(|(name, _)| format!("`{{{name}}}`")).collect();
+        let known: Vec<String> = SLOTS
+            .iter()
+            .filter(|(_, slot)| slots.contains(slot))
+            .map(|(name, _)| format!("`{{{name}}}`"))
+            .collect();
         Error::input(format!("`{key}` of the style `{style}` {what}"))
             .with_hint(format!("there are {}; a brace is written twice: `{{{{`", known.join(", ")))
     };
@@ -217,7 +226,9 @@ fn parse(style: &str, key: &str, text: &str, slots: &[Slot]) -> Result<Vec<Part>
         let Some(end) = end else { return Err(fault("has a brace without its other one".to_owned())) };
         let name = &after[..end];
         let slot = SLOTS.iter().find(|(known, slot)| *known == name && slots.contains(slot));
-        let Some((_, slot)) = slot else { return Err(fault(format!("has a `{{{name}}}`, which stands for nothing"))) };
+        let Some((_, slot)) = slot else {
+            return Err(fault(format!("has a `{{{name}}}`, which stands for nothing")));
+        };
         if !constant.is_empty() {
             parts.push(Part::Text(std::mem::take(&mut constant)));
         }
@@ -255,6 +266,35 @@ impl Style {
             }
         }
         Ok(styles)
+    }
+
+    /// A style without examples.
+    ///
+    /// # Errors
+    /// When its texts have no meaning.
+    pub(crate) fn new(name: &str, level: Level, prompt: &str, field: &str, between: &str) -> Result<Self> {
+        Self::try_from(Written {
+            name: name.to_owned(),
+            level,
+            weight: once(),
+            prompt: prompt.to_owned(),
+            field: field.to_owned(),
+            between: between.to_owned(),
+            name_alone: level == Level::Keyword,
+            positive: String::new(),
+            most_positive: 0,
+            negative: String::new(),
+            most_negative: 0,
+        })
+    }
+
+    /// The style as a file has it.
+    pub fn to_toml(&self) -> String {
+        #[derive(Serialize)]
+        struct File<'a> {
+            style: [&'a Written; 1],
+        }
+        toml::to_string(&File { style: [&self.written] }).expect("a style is plain values")
     }
 
     /// The built-in style of this name.
@@ -305,29 +345,26 @@ impl Style {
     /// What an instance's fields are in this style: the text that stands for `{input}`.
     pub fn input(&self, fields: &[Field]) -> String {
         let mut input = String::new();
-        self.push_input(fields, &mut input);
+        self.push_input(&pairs(fields), &mut input);
         input
     }
 
-    fn push_input(&self, fields: &[Field], input: &mut String) {
-        for (at, field) in fields.iter().enumerate() {
+    /// Adds [`input`](Self::input) of names and contents.
+    pub(crate) fn push_input(&self, fields: &[(&str, &str)], input: &mut String) {
+        for (at, (name, value)) in fields.iter().enumerate() {
             if at > 0 {
                 input.push_str(&self.written.between);
             }
-            self.push_field(field, fields.len(), input);
-        }
-    }
-
-    fn push_field(&self, field: &Field, of: usize, input: &mut String) {
-        if field.name.is_empty() || (of == 1 && !self.written.name_alone) {
-            input.push_str(&field.value);
-            return;
-        }
-        for part in &self.field {
-            match part {
-                Part::Text(text) => input.push_str(text),
-                Part::Slot(Slot::Name) => input.push_str(&field.name),
-                Part::Slot(_) => input.push_str(&field.value),
+            if name.is_empty() || (fields.len() == 1 && !self.written.name_alone) {
+                input.push_str(value);
+                continue;
+            }
+            for part in &self.field {
+                match part {
+                    Part::Text(text) => input.push_str(text),
+                    Part::Slot(Slot::Name) => input.push_str(name),
+                    Part::Slot(_) => input.push_str(value),
+                }
             }
         }
     }
@@ -382,6 +419,10 @@ fn push_examples(parts: &[Part], examples: &[Exemplar], most: usize, to: &mut St
     }
 }
 
+fn pairs(fields: &[Field]) -> Vec<(&str, &str)> {
+    fields.iter().map(|field| (field.name.as_str(), field.value.as_str())).collect()
+}
+
 /// A text on one line: a definition at the level of instances.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -403,12 +444,16 @@ impl<'a> Bound<'a> {
 
     /// The prompt of an instance.
     pub fn prompt(&self, instance: &Instance) -> String {
-        let long: usize = instance.fields.iter().map(|field| field.name.len() + field.value.len() + 8).sum();
-        let mut prompt = String::with_capacity(self.before.len() + long + self.after.len());
-        prompt.push_str(&self.before);
-        self.style.push_input(&instance.fields, &mut prompt);
-        prompt.push_str(&self.after);
+        let mut prompt = String::new();
+        self.push_prompt(&pairs(&instance.fields), &mut prompt);
         prompt
+    }
+
+    /// Adds [`prompt`](Self::prompt) of names and contents.
+    pub(crate) fn push_prompt(&self, fields: &[(&str, &str)], prompt: &mut String) {
+        prompt.push_str(&self.before);
+        self.style.push_input(fields, prompt);
+        prompt.push_str(&self.after);
     }
 }
 

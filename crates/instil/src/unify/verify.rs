@@ -133,11 +133,13 @@ fn labels(source: &Instruction, candidate: &str) -> Check {
     }
     let (stated, missing): (Vec<&String>, Vec<&String>) =
         source.labels.iter().partition(|label| states(candidate, label));
-    let list = |labels: &[&String]| labels.iter().map(|label| format!("“{label}”")).collect::<Vec<_>>().join(", ");
+    let list =
+        |labels: &[&String]| labels.iter().map(|label| format!("“{label}”")).collect::<Vec<_>>().join(", ");
     if !missing.is_empty() {
-        let by_source = source.definition.as_deref().is_some_and(|definition| {
-            source.labels.iter().all(|label| states(definition, label))
-        });
+        let by_source = source
+            .definition
+            .as_deref()
+            .is_some_and(|definition| source.labels.iter().all(|label| states(definition, label)));
         // Where the source doesn't say them either, a definition without them is no worse.
         let verdict = if by_source || !stated.is_empty() { Verdict::Fail } else { Verdict::Warn };
         check.add(verdict, format!("outputs that it doesn't state: {}", list(&missing)));
@@ -183,7 +185,10 @@ fn completeness(candidate: &str) -> Check {
             .expect("the pattern is valid")
     });
     if let Some(fragment) = FRAGMENT.find(text) {
-        check.add(Verdict::Fail, format!("it holds a fragment of a reply or template: “{}”", fragment.as_str().trim()));
+        check.add(
+            Verdict::Fail,
+            format!("it holds a fragment of a reply or template: “{}”", fragment.as_str().trim()),
+        );
     }
     if ["Ã©", "Ã¨", "â€™", "â€œ", "Â "].iter().any(|broken| text.contains(broken)) {
         check.add(Verdict::Warn, "UTF-8 was read as Latin-1 in it");
@@ -194,8 +199,34 @@ fn completeness(candidate: &str) -> Check {
 /// Whether what should follow is missing: a verb without its object, a word that begins something.
 fn ends_dangling(text: &str) -> bool {
     const DANGLING: [&str; 29] = [
-        "output", "write", "state", "say", "answer", "return", "respond", "reply", "print", "with", "as", "the", "a",
-        "an", "and", "or", "of", "to", "is", "are", "be", "by", "for", "in", "that", "either", "only", "following",
+        "output",
+        "write",
+        "state",
+        "say",
+        "answer",
+        "return",
+        "respond",
+        "reply",
+        "print",
+        "with",
+        "as",
+        "the",
+        "a",
+        "an",
+        "and",
+        "or",
+        "of",
+        "to",
+        "is",
+        "are",
+        "be",
+        "by",
+        "for",
+        "in",
+        "that",
+        "either",
+        "only",
+        "following",
         "respond with",
     ];
     let last = text.trim_end_matches([':', ',', ' ']).rsplit(char::is_whitespace).next().unwrap_or_default();
@@ -219,8 +250,11 @@ fn leakage(source: &Instruction, candidate: &str, instances: &[Instance]) -> Che
             check.add(verdict, format!("“{}” is the answer of an instance", cut(answer)));
         }
     }
-    let inputs: BTreeSet<&str> =
-        instances.iter().filter_map(|instance| instance.fields.last()).map(|field| field.value.trim()).collect();
+    let inputs: BTreeSet<&str> = instances
+        .iter()
+        .filter_map(|instance| instance.fields.last())
+        .map(|field| field.value.trim())
+        .collect();
     for exemplar in source.positive.iter().chain(&source.negative) {
         let is_alone = instances.first().is_some_and(|instance| instance.fields.len() == 1);
         if is_alone && inputs.contains(exemplar.input.trim()) {
@@ -245,10 +279,14 @@ fn polarity(source: &Instruction, candidate: &str) -> Check {
         let (there, here) = (pattern.find(definition), pattern.find(candidate));
         match (there, here) {
             (Some(there), None) => {
-                check.add(Verdict::Warn, format!("the source has a {what}, “{}”, and it has none", there.as_str()));
+                check.add(
+                    Verdict::Warn,
+                    format!("the source has a {what}, “{}”, and it has none", there.as_str()),
+                );
             }
             (None, Some(here)) if what == "negation" => {
-                check.add(Verdict::Warn, format!("it has a {what}, “{}”, and the source none", here.as_str()));
+                check
+                    .add(Verdict::Warn, format!("it has a {what}, “{}”, and the source none", here.as_str()));
             }
             _ => {}
         }
@@ -284,13 +322,17 @@ fn direction(candidate: &str, instances: &[Instance]) -> Check {
     let given = |instance: &Instance| instance.fields.iter().map(|field| field.value.len()).sum::<usize>();
     let longer = instances.iter().filter(|instance| instance.output.len() > given(instance)).count();
     if few(asked) && ASKS.is_match(candidate) && !ANSWERS.is_match(candidate) {
-        check.add(Verdict::Fail, format!("it asks for questions, and {asked} of {all} outputs are questions"));
+        check
+            .add(Verdict::Fail, format!("it asks for questions, and {asked} of {all} outputs are questions"));
     }
     if most(asked) && ANSWERS.is_match(candidate) && !ASKS.is_match(candidate) {
         check.add(Verdict::Fail, format!("it asks for answers, and {asked} of {all} outputs are questions"));
     }
     if most(longer) && SHORTENS.is_match(candidate) {
-        check.add(Verdict::Fail, format!("it asks for less text, and {longer} of {all} outputs are longer than inputs"));
+        check.add(
+            Verdict::Fail,
+            format!("it asks for less text, and {longer} of {all} outputs are longer than inputs"),
+        );
     }
     check
 }
@@ -318,7 +360,8 @@ pub fn quoted(text: &str) -> Vec<String> {
 /// The numbers of a text, in digits also where small ones are written as words.
 fn numbers(text: &str) -> BTreeSet<String> {
     const WORDS: [&str; 13] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+        "twelve",
     ];
     static NUMBER: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\d+(?:[.,]\d+)*|[A-Za-z]+").expect("the pattern is valid"));
@@ -355,7 +398,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Whether a text holds a phrase as words of their own, whatever its case.
-fn states(text: &str, phrase: &str) -> bool {
+pub(super) fn states(text: &str, phrase: &str) -> bool {
     let (text, phrase) = (plain(text), plain(phrase));
     if phrase.is_empty() {
         return false;
@@ -372,7 +415,11 @@ fn states(text: &str, phrase: &str) -> bool {
 /// The beginning of a text, for messages.
 fn cut(text: &str) -> String {
     const MOST: usize = 60;
-    if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST).chain(['…']).collect() }
+    if text.chars().count() <= MOST {
+        text.to_owned()
+    } else {
+        text.chars().take(MOST).chain(['…']).collect()
+    }
 }
 
 /// The end of a text, for messages.

@@ -14,7 +14,7 @@ use crate::source::{self, Kind, RawRow, RawRows, SourceFile};
 /// A batch ends after this many rows …
 const BATCH_ROWS: usize = 256;
 /// … or after about this many bytes of text, so that long lines don't fill the memory.
-pub(super) const BATCH_BYTES: usize = 4 << 20;
+pub(in crate::pipeline) const BATCH_BYTES: usize = 4 << 20;
 
 /// The shape that a file's rows are read as.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,35 +26,35 @@ pub struct FileShape {
 }
 
 /// A row as it was read, with the shape that its file is read as.
-pub(super) struct Entry {
-    pub(super) raw: RawRow,
-    pub(super) format: Format,
+pub(in crate::pipeline) struct Entry {
+    pub(in crate::pipeline) raw: RawRow,
+    pub(in crate::pipeline) format: Format,
 }
 
 /// How the rows of a file become objects, and which shape these have.
 #[derive(Clone, Copy)]
-pub(super) struct Format {
-    pub(super) shape: &'static Shape,
+pub(in crate::pipeline) struct Format {
+    pub(in crate::pipeline) shape: &'static Shape,
     /// Whether a number was made of a cell that stands for one.
-    pub(super) has_cells: bool,
+    pub(in crate::pipeline) has_cells: bool,
     /// Whether a line is two texts with a tab between them, as in CrossFit's files.
-    pub(super) is_tabbed: bool,
+    pub(in crate::pipeline) is_tabbed: bool,
 }
 
-pub(super) type Item = Result<Entry, Reject>;
+pub(in crate::pipeline) type Item = Result<Entry, Reject>;
 
 /// Rows that go their way together.
-pub(super) struct Batch {
-    pub(super) items: Vec<Item>,
-    pub(super) bytes: usize,
+pub(in crate::pipeline) struct Batch {
+    pub(in crate::pipeline) items: Vec<Item>,
+    pub(in crate::pipeline) bytes: usize,
 }
 
 /// The rows of all files, each with the shape of its file.
-pub(super) struct Entries<'a> {
+pub(in crate::pipeline) struct Entries<'a> {
     road: &'a ConvertRoad,
     files: std::vec::IntoIter<SourceFile>,
     current: Option<Current>,
-    pub(super) found: Vec<FileShape>,
+    pub(in crate::pipeline) found: Vec<FileShape>,
     taken: u64,
 }
 
@@ -68,12 +68,12 @@ struct Current {
 }
 
 impl<'a> Entries<'a> {
-    pub(super) fn new(road: &'a ConvertRoad, files: Vec<SourceFile>) -> Self {
+    pub(in crate::pipeline) fn new(road: &'a ConvertRoad, files: Vec<SourceFile>) -> Self {
         Self { road, files: files.into_iter(), current: None, found: Vec::new(), taken: 0 }
     }
 
     /// The next rows; none when there are no more.
-    pub(super) fn batch(&mut self) -> Result<Batch> {
+    pub(in crate::pipeline) fn batch(&mut self) -> Result<Batch> {
         let mut batch = Batch { items: Vec::with_capacity(BATCH_ROWS), bytes: 0 };
         while batch.items.len() < BATCH_ROWS && batch.bytes < BATCH_BYTES {
             let Some(item) = self.next()? else { break };
@@ -86,7 +86,7 @@ impl<'a> Entries<'a> {
         Ok(batch)
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Item>> {
+    pub(in crate::pipeline) fn next(&mut self) -> Result<Option<Item>> {
         if self.taken == self.road.limit {
             return Ok(None);
         }
@@ -188,7 +188,7 @@ fn is_named_by_crossfit(name: &str) -> bool {
 }
 
 /// The object of a row as it was read.
-pub(super) fn parse(raw: RawRow, has_cells: bool, is_tabbed: bool) -> Result<Row, Reject> {
+pub(in crate::pipeline) fn parse(raw: RawRow, has_cells: bool, is_tabbed: bool) -> Result<Row, Reject> {
     let (bytes, origin) = match raw {
         RawRow::Piece(bytes, origin) => (bytes, origin),
         RawRow::Row(mut row) => {
@@ -232,7 +232,7 @@ fn unknown(file: &str, row: &Row) -> Error {
 }
 
 /// Bytes of text in a row, near enough.
-pub(super) fn size(raw: &RawRow) -> usize {
+pub(in crate::pipeline) fn size(raw: &RawRow) -> usize {
     fn weight(value: &Value) -> usize {
         match value {
             Value::String(text) => 24 + text.len(),

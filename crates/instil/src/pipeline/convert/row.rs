@@ -59,7 +59,7 @@ pub(super) fn convert_row(
 }
 
 /// A row that isn't of its file's shape, but of another one, is said to be that.
-pub(super) fn other_shape(row: &Row, shape: &Shape, misfit: Misfit) -> Misfit {
+pub(in crate::pipeline) fn other_shape(row: &Row, shape: &Shape, misfit: Misfit) -> Misfit {
     if shape.fits(&row.fields) {
         return misfit;
     }
@@ -74,7 +74,7 @@ pub(super) fn other_shape(row: &Row, shape: &Shape, misfit: Misfit) -> Misfit {
 }
 
 /// A reject with what is wrong and the row as it was read; of a task's file, which may be large, its instance alone.
-fn reject(row: &Row, shape: &Shape, misfit: &Misfit) -> Reject {
+pub(in crate::pipeline) fn reject(row: &Row, shape: &Shape, misfit: &Misfit) -> Reject {
     let mut steps = misfit.path.split('/').skip(1);
     let part = match (steps.next(), steps.next().and_then(|index| index.parse::<usize>().ok())) {
         (Some(key), Some(index)) if shape.instances() == Some(key) => {

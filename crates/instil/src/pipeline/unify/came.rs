@@ -1,0 +1,389 @@
+//! One row on the road: read, taken apart, put together anew, counted.
+
+use serde_json::{Map, Value};
+
+use super::{Lost, Numbers, Plans, UnifyRoad};
+use crate::convert::record::{Role, TaskExample, TaskPart, Turn};
+use crate::convert::{Misfit, Record, Shape, first_error};
+use crate::error::Result;
+use crate::ledger::Ledger;
+use crate::pipeline::convert::entries::{Entry, Format, Item, parse};
+use crate::pipeline::convert::row::{other_shape, reject};
+use crate::record::{Origin, Row};
+use crate::reject::{Reason, Reject, Stage};
+use crate::sink::{ObjectRow, ObjectWriter};
+use crate::unify::content::Content;
+use crate::unify::plan::{Apart, By, TaskPlan, TaskTemplate, WhereFrom};
+use crate::unify::survey::Survey;
+use crate::unify::{Bound, Drawn, Exemplar, Instruction, Level, Style};
+
+/// The style of inputs that stand in a column of their own.
+const FIELDS: &str = "plain";
+
+/// What became of an item.
+pub(super) enum Came {
+    /// It could not be read.
+    Unread(Reject),
+    /// A row, and what became of each of its instances.
+    Row {
+        /// Where it was read.
+        origin: Origin,
+        /// Its instances.
+        made: Vec<std::result::Result<Made, Refused>>,
+    },
+}
+
+/// An instance that isn't written.
+pub(super) struct Refused {
+    pub(super) reject: Reject,
+    /// The number of its task, where it is known.
+    task: Option<usize>,
+}
+
+impl From<Reject> for Refused {
+    fn from(reject: Reject) -> Self {
+        Self { reject, task: None }
+    }
+}
+
+/// A row of the output.
+pub(super) struct Made {
+    row: ObjectRow,
+    task: usize,
+    template: usize,
+}
+
+impl Made {
+    /// The row as JSON.
+    pub(super) fn shown(self, road: &UnifyRoad) -> Value {
+        match self.row {
+            ObjectRow::Json(json) => serde_json::from_slice(&json).unwrap_or_default(),
+            ObjectRow::Cells(cells) => {
+                let columns = road.to.columns().iter().map(|name| (*name).to_owned());
+                Value::Object(columns.zip(cells.into_iter().map(Value::String)).collect())
+            }
+        }
+    }
+}
+
+/// What became of a batch.
+#[derive(Default)]
+pub(super) struct Worked {
+    pub(super) came: Vec<Came>,
+    lost: Lost,
+    ambiguous: u64,
+}
+
+impl Worked {
+    fn lose(&mut self, what: &str) {
+        match self.lost.get_mut(what) {
+            Some(count) => *count += 1,
+            None => drop(self.lost.insert(what.into(), 1)),
+        }
+    }
+}
+
+/// What rows are written with: every task's plan, its words in their places in every style.
+pub(super) struct Out<'a> {
+    road: &'a UnifyRoad,
+    tasks: &'a [(String, TaskPlan)],
+    numbers: Numbers<'a>,
+    /// By task, template and style.
+    bound: Vec<Vec<Vec<Bound<'a>>>>,
+    drawn: Drawn,
+    fields: Style,
+}
+
+impl<'a> Out<'a> {
+    pub(super) fn new(road: &'a UnifyRoad, plans: &'a Plans) -> Self {
+        let bind = |template: &TaskTemplate| -> Vec<Bound<'a>> {
+            road.styles.iter().map(|style| style.bind(&template.instruction)).collect()
+        };
+        let bound = plans.tasks.iter().map(|(_, plan)| plan.templates.iter().map(bind).collect()).collect();
+        let numbers = plans.tasks.iter().enumerate().map(|(at, (task, _))| (task.as_str(), at)).collect();
+        let fields = Style::built_in(FIELDS).expect("it is built in");
+        Self { road, tasks: &plans.tasks, numbers, bound, drawn: Drawn::new(&road.styles), fields }
+    }
+}
+
+/// A row and the contents of its records, each with the name of its task.
+pub(super) fn contents_of(
+    item: Item,
+    column: Option<&str>,
+) -> std::result::Result<(Row, Vec<std::result::Result<(String, Content), Reject>>), Reject> {
+    let Entry { raw, format: Format { shape, has_cells, is_tabbed } } = item?;
+    let row = parse(raw, has_cells, is_tabbed)?;
+    let records = shape.read(&row.fields);
+    let contents = records
+        .into_iter()
+        .map(|read| {
+            let read = read.map_err(|misfit| other_shape(&row, shape, misfit)).and_then(sound(shape));
+            let unfit = |message: &str| Misfit {
+                reason: Reason::Unfit,
+                path: String::new(),
+                message: message.to_owned(),
+            };
+            let content = read.and_then(|record| Content::of(record, column).map_err(unfit));
+            let content = content.map_err(|misfit| reject(&row, shape, &misfit))?;
+            let task = content.task.clone().unwrap_or_else(|| task_of(&row.origin.source, is_tabbed));
+            Ok((task, content))
+        })
+        .collect();
+    Ok((row, contents))
+}
+
+/// A record without anything that no trainer could use.
+fn sound(shape: &Shape) -> impl Fn(Record) -> std::result::Result<Record, Misfit> + '_ {
+    move |record| match first_error(&record, shape) {
+        None => Ok(record),
+        Some(finding) => Err(Misfit {
+            reason: finding.reason.expect("an error has a reason"),
+            path: finding.path,
+            message: finding.message,
+        }),
+    }
+}
+
+/// The task that a file's name says: up to its first point, and of CrossFit's without split, seed and size.
+fn task_of(file: &str, is_tabbed: bool) -> String {
+    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    let stem = name.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or(name);
+    match is_tabbed {
+        true => stem.rsplitn(4, '_').nth(3).unwrap_or(stem).to_owned(),
+        false => stem.to_owned(),
+    }
+}
+
+/// A row of the new style.
+///
+/// # Panics
+/// When a byte of the content would be missing in it, which no style can bring about.
+pub(super) fn restyled(
+    out: &Out<'_>,
+    row: &Row,
+    task: &str,
+    number: u64,
+    content: Content,
+    worked: &mut Worked,
+    misfits: &mut Survey,
+) -> std::result::Result<Made, Refused> {
+    let known = out.numbers.get(task).copied();
+    let refuse = |reason: Reason, why: &str, content: &Content| {
+        let text = if content.prompt.is_empty() {
+            content.definition().unwrap_or_default()
+        } else {
+            &content.prompt
+        };
+        Refused {
+            reject: Reject::read(reason, row.origin.clone(), format!("{task}: {why}: {text}")),
+            task: known,
+        }
+    };
+    let Some(at) = known else {
+        // The file has changed since it was surveyed.
+        return Err(refuse(Reason::NotLifted, "the task wasn't there when its file was surveyed", &content));
+    };
+    let plan = &out.tasks[at].1;
+    let Some(Apart { template, fields, output, is_ambiguous }) = plan.apart(&content) else {
+        let why = plan.refused.as_deref().unwrap_or("it fits no template of the task");
+        let reject = refuse(Reason::NotLifted, why, &content);
+        misfits.see(task, number, content);
+        return Err(reject);
+    };
+    let known = &plan.templates[template];
+    let own = own(plan, known, &content);
+    let instruction = own.as_ref().unwrap_or(&known.instruction);
+    if out.road.needs_definition() && instruction.definition.is_none() {
+        return Err(refuse(Reason::NoDefinition, "nothing says what is to be done", &content));
+    }
+    worked.ambiguous += u64::from(is_ambiguous);
+    let road = out.road;
+    let mut prompt = String::with_capacity(content.prompt.len() + 256);
+    let style = match road.styles.len() {
+        0 => None,
+        1 => Some(0),
+        _ => Some(out.drawn.at(number, 0)),
+    };
+    match style {
+        None => out.fields.push_input(&fields, &mut prompt),
+        Some(style) => match &own {
+            Some(own) => road.styles[style].bind(own).push_prompt(&fields, &mut prompt),
+            None => out.bound[at][template][style].push_prompt(&fields, &mut prompt),
+        },
+    }
+    let mut from = 0;
+    for (_, value) in &fields {
+        let found = prompt[from..]
+            .find(value)
+            .expect("every byte of the content stands in the new prompt, in its order");
+        from += found + value.len();
+    }
+    // The losses.
+    for what in &content.dropped {
+        worked.lose(what);
+    }
+    let level = style.map_or(Level::Task, |style| road.styles[style].level());
+    if level == Level::Keyword && instruction.definition.is_some() {
+        worked.lose("definition");
+    }
+    let drops_examples = match style {
+        Some(style) => road.styles[style].drops_examples(instruction),
+        None => !(instruction.positive.is_empty() && instruction.negative.is_empty()),
+    };
+    let object = match style {
+        None if road.to.name == "super-ni-rows" && !road.is_table => {
+            let definition = instruction.definition.as_deref().unwrap_or_default();
+            lose_rest(worked, &content, drops_examples);
+            json(&[("definition", definition), ("inputs", &prompt), ("targets", output)])
+        }
+        Some(_) if road.to.name == "prompt-completion" && !road.is_table => {
+            lose_rest(worked, &content, drops_examples);
+            json(&[("prompt", &prompt), ("completion", output)])
+        }
+        _ => {
+            if style.is_some() && drops_examples {
+                worked.lose("task_examples");
+            }
+            let record = record(style.is_none().then_some(instruction), prompt, output, &content);
+            let written =
+                road.to.write(&record).map_err(|misfit| refuse(misfit.reason, &misfit.message, &content))?;
+            for loss in written.losses.kinds() {
+                worked.lose(loss.word());
+            }
+            ObjectWriter::row(&written.row, road.to.columns(), road.is_table, content.prompt.len())
+        }
+    };
+    Ok(Made { row: object, task: at, template })
+}
+
+/// What pairs of texts have no place for.
+fn lose_rest(worked: &mut Worked, content: &Content, drops_examples: bool) {
+    if !content.references.is_empty() {
+        worked.lose("references");
+    }
+    if drops_examples {
+        worked.lose("task_examples");
+    }
+}
+
+/// The instruction of a row that brings its own.
+fn own(plan: &TaskPlan, known: &TaskTemplate, content: &Content) -> Option<Instruction> {
+    let is_own = plan.where_from == WhereFrom::Own && known.by != By::Given;
+    let part = content.part.as_deref().filter(|_| is_own)?;
+    Some(Instruction {
+        definition: part.definition.clone(),
+        positive: part.positive.iter().flatten().map(Exemplar::from).collect(),
+        negative: part.negative.iter().flatten().map(Exemplar::from).collect(),
+        ..known.instruction.clone()
+    })
+}
+
+/// An object of texts as a line of JSON.
+fn json(pairs: &[(&str, &str)]) -> ObjectRow {
+    let long: usize = pairs.iter().map(|(key, text)| key.len() + text.len() + text.len() / 16 + 8).sum();
+    let mut json = Vec::with_capacity(long + 8);
+    for (at, (key, text)) in pairs.iter().enumerate() {
+        json.extend_from_slice(if at == 0 { b"{\"" } else { b",\"" });
+        json.extend_from_slice(key.as_bytes());
+        json.extend_from_slice(b"\":");
+        serde_json::to_writer(&mut json, text).expect("a text is JSON");
+    }
+    json.push(b'}');
+    ObjectRow::Json(json)
+}
+
+/// A record of a prompt and its answer, with what holds for its task where that stands apart.
+fn record(apart: Option<&Instruction>, prompt: String, output: &str, content: &Content) -> Record {
+    let mut record = Record::of(vec![Turn::new(Role::User, prompt), Turn::new(Role::Assistant, output)]);
+    record.references.clone_from(&content.references);
+    record.task = apart.map(|instruction| {
+        let examples = |examples: &[Exemplar]| {
+            let example = |example: &Exemplar| TaskExample {
+                input: example.input.clone(),
+                output: example.output.clone(),
+                explanation: example.explanation.clone(),
+                extra: Map::new(),
+            };
+            (!examples.is_empty()).then(|| examples.iter().map(example).collect())
+        };
+        TaskPart {
+            definition: instruction.definition.clone(),
+            positive: examples(&instruction.positive),
+            negative: examples(&instruction.negative),
+            ..TaskPart::default()
+        }
+        .into()
+    });
+    record
+}
+
+/// Counts what became of a batch, and writes it.
+pub(super) fn account(
+    out: &Out<'_>,
+    worked: Worked,
+    ledger: &mut Ledger,
+    writer: &mut ObjectWriter,
+) -> Result<()> {
+    for (what, count) in worked.lost {
+        *ledger.losses.entry((*what).to_owned()).or_default() += count;
+    }
+    if worked.ambiguous > 0 {
+        *ledger.repairs.entry("ambiguous".to_owned()).or_default() += worked.ambiguous;
+    }
+    for came in worked.came {
+        ledger.enter(Stage::Read, 1);
+        let (origin, made) = match came {
+            Came::Unread(reject) if reject.reason.stage() == Stage::Read => {
+                ledger.reject(reject.reason, None);
+                writer.reject(&reject)?;
+                continue;
+            }
+            // What is JSON and not the row that it should be was read, and is told from what could not be.
+            Came::Unread(reject) => (reject.origin.clone(), vec![Err(reject.into())]),
+            Came::Row { origin, made } => (origin, made),
+        };
+        ledger.leave(Stage::Read);
+        ledger.enter(Stage::Convert, made.len() as u64);
+        for (made, place) in made.into_iter().zip(0..) {
+            match made {
+                Ok(Made { row, task, template }) => {
+                    for stage in [Stage::Convert, Stage::Lift, Stage::Restyle, Stage::Write] {
+                        if stage != Stage::Convert {
+                            ledger.enter(stage, 1);
+                        }
+                        ledger.leave(stage);
+                    }
+                    let (name, plan) = &out.tasks[task];
+                    let set = ledger.set(name);
+                    set.rows += 1;
+                    set.expected += 1;
+                    set.kept += 1;
+                    set.used(&plan.templates[template].instruction.task);
+                    writer.push(&row)?;
+                    writer.origin(&origin, name, place)?;
+                }
+                Err(Refused { reject, task }) => {
+                    let at = reject.reason.stage();
+                    for stage in [Stage::Convert, Stage::Lift, Stage::Restyle] {
+                        if stage != Stage::Convert {
+                            ledger.enter(stage, 1);
+                        }
+                        if stage == at {
+                            break;
+                        }
+                        ledger.leave(stage);
+                    }
+                    ledger.reject(reject.reason, None);
+                    if let Some(task) = task {
+                        let set = ledger.set(&out.tasks[task].0);
+                        set.rows += 1;
+                        set.expected += 1;
+                        set.reject(reject.reason);
+                    }
+                    writer.reject(&reject)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! From rendered rows of one task to the template that they were rendered with (spec/uit.md 8.1 b).
+//!
+//! Texts are cut into words and marks. What is the same at both ends of all texts is constant; between these, the
+//! longest run of words that every text has once parts them, and both sides are treated the same way. A run has to be
+//! worth it: a label, a line of its own, or three words; so that `, and` isn't taken for a template.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
+
+use super::pattern::{Pattern, Piece};
+
+/// So many texts show what is constant.
+const SHOWN: usize = 32;
+/// Fewer texts of one template show nothing.
+const LEAST: usize = 3;
+/// Texts of more templates than so many aren't parted: collections have ten for a task.
+const MOST_TEMPLATES: usize = 20;
+/// A run of words is no longer looked at beyond so many.
+const LONGEST: usize = 400;
+
+/// The templates that these texts were rendered with, the most frequent first; none where nothing is the same in them.
+///
+/// Most often that is one. Where nothing is the same in all texts, they are parted by how they begin and end.
+pub fn induce(texts: &[&str]) -> Vec<Pattern> {
+    let mut known = HashSet::new();
+    let texts: Vec<&str> = texts.iter().copied().filter(|text| known.insert(*text)).collect();
+    let whole = induce_one(&texts[..texts.len().min(SHOWN)]);
+    // What the first texts share need not be in all.
+    let fits = |pattern: &Pattern| texts.iter().all(|text| pattern.apart(text).is_some());
+    let whole = match whole {
+        Some(pattern) if fits(&pattern) => Some(pattern),
+        Some(_) => induce_one(&texts),
+        None => None,
+    };
+    match whole {
+        Some(pattern) if pattern.has_words() => vec![pattern],
+        whole => {
+            let parted = parted(&texts);
+            let fitting = texts
+                .iter()
+                .filter(|text| parted.iter().any(|pattern| pattern.apart(text).is_some()))
+                .count();
+            if 5 * fitting >= 4 * texts.len() && !parted.is_empty() {
+                parted
+            } else {
+                whole.into_iter().collect()
+            }
+        }
+    }
+}
+
+/// Texts of several templates: those that begin alike, and of the others those that end alike.
+fn parted(texts: &[&str]) -> Vec<Pattern> {
+    /// So many words say how a text begins or ends.
+    const WORDS: usize = 3;
+    let begin = |text: &str| -> String {
+        let words: Vec<&str> = text.split_whitespace().take(WORDS).collect();
+        words.join(" ")
+    };
+    let end = |text: &str| -> String {
+        let words: Vec<&str> = text.split_whitespace().rev().take(WORDS).collect();
+        words.join(" ")
+    };
+    let mut left: Vec<&str> = texts.to_vec();
+    let mut found: Vec<(usize, Pattern)> = Vec::new();
+    for key in [&begin as &dyn Fn(&str) -> String, &end] {
+        let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for text in &left {
+            groups.entry(key(text)).or_default().push(text);
+        }
+        let least = LEAST.max(texts.len() / MOST_TEMPLATES);
+        for group in groups.into_values().filter(|group| group.len() >= least) {
+            let pattern = induce_one(&group[..group.len().min(SHOWN)]).filter(says_something);
+            if let Some(pattern) = pattern {
+                let before = left.len();
+                left.retain(|text| pattern.apart(text).is_none());
+                if before > left.len() {
+                    found.push((before - left.len(), pattern));
+                }
+            }
+        }
+    }
+    found.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    found.into_iter().map(|(_, pattern)| pattern).collect()
+}
+
+/// Whether constants can't be a way in which contents happen to begin, such as `What is the`.
+fn says_something(pattern: &Pattern) -> bool {
+    let words =
+        pattern.texts().flat_map(str::split_whitespace).filter(|word| word.contains(char::is_alphabetic));
+    words.count() >= 5 || pattern.has_words() && pattern.texts().any(|text| text.contains(['\n', ':']))
+}
+
+/// A text as numbers of its tokens, with the byte at which each begins and that at which the last one ends.
+struct Cut {
+    tokens: Vec<u32>,
+    at: Vec<usize>,
+}
+
+/// The template of texts that have one.
+fn induce_one(texts: &[&str]) -> Option<Pattern> {
+    if texts.len() < LEAST {
+        return None;
+    }
+    let mut numbers: HashMap<&str, u32> = HashMap::new();
+    let cuts: Vec<Cut> = texts.iter().map(|text| cut(text, &mut numbers)).collect();
+    let all: Vec<Range<usize>> = cuts.iter().map(|cut| 0..cut.tokens.len()).collect();
+    let shortest = all.iter().map(Range::len).min()?;
+    let same = |token: &dyn Fn(&Cut) -> u32| {
+        let first = token(&cuts[0]);
+        cuts.iter().all(|cut| token(cut) == first)
+    };
+    let mut begin = (0..shortest).take_while(|at| same(&|cut| cut.tokens[*at])).count();
+    let mut end =
+        (0..shortest - begin).take_while(|at| same(&|cut| cut.tokens[cut.tokens.len() - 1 - at])).count();
+    let text_of = |tokens: Range<usize>| &texts[0][cuts[0].at[tokens.start]..cuts[0].at[tokens.end]];
+    if !is_edge(text_of(0..begin)) {
+        begin = 0;
+    }
+    let long = cuts[0].tokens.len();
+    if !is_edge(text_of(long - end..long)) {
+        end = 0;
+    }
+    // What ends a sentence belongs to it.
+    end -= punctuation(text_of(long - end..long));
+    let middles: Vec<Range<usize>> = all.iter().map(|range| begin..range.end - end).collect();
+    let mut constants = Vec::new();
+    part(&cuts, &middles, texts, &mut constants, 0);
+    let mut pieces = vec![Piece::Text(text_of(0..begin).to_owned())];
+    let has_content = |ranges: &[Range<usize>]| ranges.iter().any(|range| !range.is_empty());
+    let mut left = middles;
+    for constant in constants {
+        let here: Vec<Range<usize>> =
+            left.iter().zip(&constant.at).map(|(range, at)| range.start..at.start).collect();
+        if has_content(&here) {
+            pieces.push(Piece::Slot(String::new()));
+        }
+        pieces.push(Piece::Text(text_of(constant.at[0].clone()).to_owned()));
+        left = left.iter().zip(&constant.at).map(|(range, at)| at.end..range.end).collect();
+    }
+    if has_content(&left) {
+        pieces.push(Piece::Slot(String::new()));
+    }
+    pieces.push(Piece::Text(text_of(long - end..long).to_owned()));
+    let pattern = Pattern::new(pieces);
+    // The whole can be constant only where all texts are the same, and one slot says nothing.
+    (pattern.slots().next().is_some()
+        && pattern.texts().next().is_some()
+        && texts.iter().all(|text| pattern.apart(text).is_some()))
+    .then_some(pattern)
+}
+
+/// Words, single marks and single blanks.
+fn cut<'a>(text: &'a str, numbers: &mut HashMap<&'a str, u32>) -> Cut {
+    let mut cut = Cut { tokens: Vec::new(), at: Vec::new() };
+    let mut rest = text.char_indices().peekable();
+    while let Some((at, c)) = rest.next() {
+        let mut end = at + c.len_utf8();
+        if c.is_alphanumeric() {
+            while let Some((next, c)) = rest.next_if(|(_, c)| c.is_alphanumeric()) {
+                end = next + c.len_utf8();
+            }
+        }
+        let next = u32::try_from(numbers.len()).expect("tokens of some texts are few");
+        cut.tokens.push(*numbers.entry(&text[at..end]).or_insert(next));
+        cut.at.push(at);
+    }
+    cut.at.push(text.len());
+    cut
+}
+
+/// A run of tokens that stands in every text.
+struct Constant {
+    /// Where, in each text.
+    at: Vec<Range<usize>>,
+}
+
+/// Finds what parts these ranges of the texts, in order.
+fn part(cuts: &[Cut], ranges: &[Range<usize>], texts: &[&str], to: &mut Vec<Constant>, depth: usize) {
+    /// Templates have fewer parts.
+    const DEEPEST: usize = 12;
+    let Some(constant) = (depth < DEEPEST).then(|| longest(cuts, ranges, texts)).flatten() else { return };
+    let left: Vec<Range<usize>> =
+        ranges.iter().zip(&constant.at).map(|(range, at)| range.start..at.start).collect();
+    let right: Vec<Range<usize>> =
+        ranges.iter().zip(&constant.at).map(|(range, at)| at.end..range.end).collect();
+    part(cuts, &left, texts, to, depth + 1);
+    to.push(constant);
+    part(cuts, &right, texts, to, depth + 1);
+}
+
+/// The run that says most among those that stand once in each of these ranges.
+fn longest(cuts: &[Cut], ranges: &[Range<usize>], texts: &[&str]) -> Option<Constant> {
+    // The shortest text has the fewest runs to look at.
+    let least = (0..ranges.len()).min_by_key(|at| ranges[*at].len())?;
+    let (shown, range) = (&cuts[least], ranges[least].clone());
+    // Where in the shortest text a run of so many tokens begins that all texts have.
+    let mut begins: Vec<usize> = range.clone().collect();
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for long in 1..=LONGEST.min(range.len()) {
+        let wanted: HashSet<&[u32]> = begins
+            .iter()
+            .filter(|at| **at + long <= range.end)
+            .map(|at| &shown.tokens[*at..*at + long])
+            .collect();
+        if wanted.is_empty() {
+            break;
+        }
+        let mut everywhere = wanted;
+        for (cut, range) in cuts.iter().zip(ranges) {
+            let here: HashSet<&[u32]> = cut.tokens[range.clone()].windows(long).collect();
+            everywhere.retain(|run| here.contains(run));
+            if everywhere.is_empty() {
+                break;
+            }
+        }
+        begins.retain(|at| *at + long <= range.end && everywhere.contains(&shown.tokens[*at..*at + long]));
+        runs.extend(begins.iter().map(|at| *at..*at + long));
+        if begins.is_empty() {
+            break;
+        }
+    }
+    let text_of = |run: &Range<usize>| &texts[least][shown.at[run.start]..shown.at[run.end]];
+    // What ends a sentence belongs to what stands before it.
+    let trimmed = runs.into_iter().map(|run| run.start + punctuation(text_of(&run))..run.end);
+    let mut worth: Vec<(usize, Range<usize>)> =
+        trimmed.filter_map(|run| Some((worth(text_of(&run))?, run))).collect();
+    worth.sort_by_key(|(worth, run)| (std::cmp::Reverse(*worth), run.start));
+    worth.dedup();
+    worth.into_iter().take(64).find_map(|(_, run)| {
+        let run = &shown.tokens[run];
+        let mut repeated = 0;
+        let mut at = Vec::with_capacity(cuts.len());
+        for (cut, range) in cuts.iter().zip(ranges) {
+            let mut places =
+                cut.tokens[range.clone()].windows(run.len()).enumerate().filter(|(_, here)| *here == run);
+            let first = range.start + places.next()?.0;
+            repeated += usize::from(places.next().is_some());
+            at.push(first..first + run.len());
+        }
+        (20 * repeated <= cuts.len()).then_some(Constant { at })
+    })
+}
+
+/// How much a run of tokens says that it belongs to a template; none where it may be chance.
+fn worth(text: &str) -> Option<usize> {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).count();
+    let has_line = text.contains('\n');
+    let is_label = words > 0 && text.trim_end().ends_with(':');
+    let is_separator = words > 0 && text.contains("[SEP]");
+    let is_line_end = words == 0 && has_line && text.trim().is_empty();
+    let is_worth = words >= 3 || is_separator || (words > 0 && (is_label || has_line)) || is_line_end;
+    // A line is worth more than the same words within one, and blanks alone are worth least.
+    is_worth.then(|| text.len() + 8 * usize::from(has_line) + 8 * usize::from(is_label))
+}
+
+/// Whether what all texts begin or end with may be constant: marks alone are content, such as the `?` of questions.
+fn is_edge(text: &str) -> bool {
+    text.contains(char::is_alphanumeric) || text.contains('\n')
+}
+
+/// How many tokens at the beginning of a constant end the sentence before it.
+fn punctuation(text: &str) -> usize {
+    text.chars().take_while(|c| matches!(c, '.' | '?' | '!' | ',' | ';')).count()
+}
