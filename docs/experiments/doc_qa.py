@@ -22,15 +22,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
-    "--steps": 8000,
-    "--batch-size": 32,
-    "--learning-rate": "1e-3",
+    "--steps": 6000,
+    "--batch-size": 64,
+    "--learning-rate": "2e-3",
     "--warmup-ratio": "3%",
     "--schedule": "cosine",
     "--weight-decay": 0.01,
     "--seed": 1,
     "--validation": "0.25%",
-    "--validate-every": 250,
+    "--validate-every": 200,
     "--pass-tokens": 4096,
 }
 

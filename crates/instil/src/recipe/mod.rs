@@ -96,7 +96,7 @@ pub enum Step {
 }
 
 /// Keys that say where and how fast, not what: two runs that differ in them make the same rows.
-const NOT_WHAT: [&str; 12] = [
+const NOT_WHAT: [&str; 13] = [
     "output",
     "report",
     "max_drop",
