@@ -30,6 +30,7 @@ pub mod check;
 pub mod format;
 pub mod convert;
 pub mod unify;
+pub mod transfer;
 pub mod sink;
 pub mod companion;
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use instil::chat_template::{ChatTemplate, Conversation, Moment, SpecialTokens, TODAY};
 pub use instil::lm::tokens::{Finish, TokenEvent as Event, TokenRequest};
-use instil::lm::{Capabilities, LanguageModel, Message, Scoring, Session};
+use instil::lm::{Capabilities, LanguageModel, Message, Prefill, Scoring, Session};
 pub use instil::lm::{Score, Scored};
 use instil::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -90,6 +90,8 @@ struct Inner {
 struct Memory {
     cache: Cache,
     blocks: Blocks,
+    /// What was computed of the texts that were scored.
+    prefill: Prefill,
 }
 
 impl Engine {
@@ -131,6 +133,7 @@ impl Engine {
         let memory = Memory {
             cache: Cache::new(config, blocks),
             blocks: Blocks::new(blocks, settings.share_prefixes),
+            prefill: Prefill::default(),
         };
         let mut identity = format!("{NUMERICS}; weights {fingerprint}; tokenizer {}", tokenizer.hash());
         if let Some(adapted) = adapted {
@@ -214,10 +217,10 @@ impl Engine {
             }
         }
         let mut memory = inner.memory();
-        let Memory { cache, blocks } = &mut *memory;
+        let Memory { cache, blocks, prefill } = &mut *memory;
         inner
             .pool
-            .install(|| score::score(&inner.decoder, inner.limits, cache, blocks, texts))
+            .install(|| score::score(&inner.decoder, inner.limits, cache, blocks, prefill, texts))
             .map_err(failed)
     }
 }
@@ -295,6 +298,10 @@ impl LanguageModel for Engine {
     /// As [`Engine::score`]; no text is refused for its length.
     fn score(&self, texts: &[Scored]) -> Result<Vec<Scoring>> {
         Ok(Self::score(self, texts)?.into_iter().map(Scoring::Score).collect())
+    }
+
+    fn prefill(&self) -> Option<Prefill> {
+        Some(self.inner.memory().prefill)
     }
 }
 

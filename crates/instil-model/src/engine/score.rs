@@ -1,5 +1,6 @@
 //! How likely completions are: sums of negative log-likelihoods in nats.
 
+use instil::lm::Prefill;
 use rayon::prelude::*;
 
 use super::blocks::{Blocks, Wait};
@@ -63,7 +64,8 @@ impl Sum {
 ///
 /// Texts are packed side by side without padding; where two begin alike, what precedes their
 /// scored tokens is computed once. A text longer than the window is cut into overlapping parts:
-/// each token is scored once, in a part in which at least half a window precedes it.
+/// each token is scored once, in a part in which at least half a window precedes it. What was given and what of it was
+/// computed is added to `prefill`.
 ///
 /// # Errors
 /// When shapes don't fit, which is a mistake of this crate.
@@ -72,6 +74,7 @@ pub(super) fn score(
     limits: Limits,
     cache: &mut Cache,
     blocks: &mut Blocks,
+    prefill: &mut Prefill,
     texts: &[Tokens],
 ) -> candle_core::Result<Vec<Sum>> {
     let mut parts: Vec<Part<'_>> =
@@ -91,6 +94,8 @@ pub(super) fn score(
                 Ok(lease) => {
                     let part = parts.remove(place - 1);
                     unfilled += part.tokens.len() - lease.filled;
+                    prefill.given += part.tokens.len() as u64 - 1;
+                    prefill.computed += (part.tokens.len() - 1 - lease.filled) as u64;
                     running.push(Running {
                         part,
                         blocks: lease.blocks,

@@ -194,7 +194,7 @@ fn run(
     state: &State,
 ) -> candle_core::Result<()> {
     let mut memory = inner.memory();
-    let Memory { cache, blocks } = &mut *memory;
+    let Memory { cache, blocks, .. } = &mut *memory;
     let mut scheduler = Scheduler::new(&inner.decoder, &inner.tokenizer, inner.limits);
     let mut listeners = Listeners::new();
     'steps: while !is_dropped.load(Ordering::Relaxed) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use instil::lm::{Constraint, Input, LanguageModel, Next, Outcome, Request, Sampling};
+use instil::lm::{Constraint, Input, LanguageModel, Next, Outcome, Prefill, Request, Sampling};
 use instil_model::engine::{Engine, Event, Finish, Scored, Settings, Streamed, TokenRequest, Tokens};
 
 use crate::golden::{Golden, folder, models};
@@ -363,4 +363,55 @@ fn a_trained_model_says_what_transformers_says() {
     for (found, wanted) in engine.score_tokens(&texts).unwrap().iter().zip(golden.scores) {
         assert!((found + wanted.log_likelihood).abs() < 1e-3, "{found}");
     }
+}
+
+/// Choosing among candidates scores the same rows behind each of them (spec/uit.md 3.5).
+#[test]
+fn scoring_32_candidates_with_32_rows_computes_each_head_once() {
+    const BLOCK: usize = 16;
+    const MANY: usize = 32;
+    let word = |seed: usize| ["cat", "the dog", "a", "on", "of it", "xyz", "Is", "12"][seed % 8];
+    let phrase = |seed: usize, len: usize| {
+        (0..len)
+            .map(|place| word(seed * 31 + place * place * 7 + place + seed / 8))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let texts: Vec<Scored> = (0..MANY)
+        .flat_map(|candidate| (0..MANY).map(move |row| (candidate, row)))
+        .map(|(candidate, row)| Scored {
+            prompt: format!("{candidate} {} {row} {}", phrase(candidate, 20), phrase(row + 77, 3)),
+            completion: format!(" {}", word(row)),
+            ..Scored::default()
+        })
+        .collect();
+    // Room for a candidate and its rows, and not for all of them at once.
+    let settings =
+        |share_prefixes| Settings { share_prefixes, cache_bytes: Some(2_000_000), ..Settings::default() };
+    let shared = engine("llama", &settings(true));
+    let alone = engine("llama", &settings(false));
+    let score = |engine: &Engine| {
+        let scored = texts.chunks(instil::lm::score::TEXTS).map(|batch| engine.score(batch).unwrap());
+        scored.flatten().map(|score| score.nll).collect::<Vec<_>>()
+    };
+    assert!(score(&shared) == score(&alone), "sharing changes no bit");
+    let (shared_prefill, alone_prefill) = (shared.prefill().unwrap(), alone.prefill().unwrap());
+    // By hand: of each text all tokens but the last are given, and of its head every full block is computed by the first text
+    // that has it.
+    let (mut given, mut computed) = (0, 0);
+    let mut known = std::collections::HashSet::new();
+    for text in &texts {
+        let from = shared.tokenizer().encode_prompt(&text.prompt).unwrap().len();
+        let tokens =
+            shared.tokenizer().encode_prompt(&format!("{}{}", text.prompt, text.completion)).unwrap();
+        assert!(tokens.len() <= shared.window() && from > 2 * BLOCK);
+        given += tokens.len() - 1;
+        computed += tokens.len() - 1;
+        for end in (BLOCK..from).step_by(BLOCK) {
+            computed -= if known.insert(tokens[..end].to_vec()) { 0 } else { BLOCK };
+        }
+    }
+    assert_eq!(alone_prefill, Prefill { given: given as u64, computed: given as u64 });
+    assert_eq!(shared_prefill, Prefill { given: given as u64, computed: computed as u64 });
+    assert!(shared_prefill.saved() * 2 > shared_prefill.given, "{shared_prefill:?}");
 }

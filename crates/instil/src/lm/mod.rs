@@ -12,7 +12,7 @@ pub mod tokens;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-pub use score::{Score, Scored, Scoring};
+pub use score::{Prefill, Score, Scored, Scoring};
 
 /// How tokens are drawn. What is left at its default is not written, so that journals and recipes say
 /// only what was chosen.
@@ -233,6 +233,11 @@ pub trait LanguageModel: Send + Sync {
             "name weights with --model (a folder, a .gguf file, an id of the Hub), or a server with --endpoint whose \
              /completions knows `echo` with `logprobs`, or `prompt_logprobs`",
         ))
+    }
+
+    /// What was computed of all texts that were scored so far; none where the model doesn't tell.
+    fn prefill(&self) -> Option<Prefill> {
+        None
     }
 }
 

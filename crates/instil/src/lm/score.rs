@@ -30,6 +30,28 @@ pub struct Score {
     pub whole: bool,
 }
 
+/// How much of the texts that were scored was computed. Heads that several texts have in common are computed once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Prefill {
+    /// The texts' tokens without the last of each, after which nothing is predicted.
+    pub given: u64,
+    /// Those of them that were computed; the others were in the cache.
+    pub computed: u64,
+}
+
+impl Prefill {
+    /// What came since `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self { given: self.given - earlier.given, computed: self.computed - earlier.computed }
+    }
+
+    /// Tokens that sharing saved.
+    pub fn saved(self) -> u64 {
+        self.given - self.computed
+    }
+}
+
 /// What came of a text that was to be scored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scoring {
