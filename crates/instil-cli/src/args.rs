@@ -3,6 +3,7 @@
 mod cook;
 mod measure;
 mod train;
+mod transfer;
 mod unify;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use cook::{CookArgs, CookWhat};
 pub(crate) use measure::{EvalArgs, ModelArgs, ScoreArgs};
 pub(crate) use train::{TrainArgs, TrainHow, TrainWhat};
+pub(crate) use transfer::TransferArgs;
 pub(crate) use unify::{UnifyArgs, UnifyWhat};
 
 /// Instruction-tuning data from your own text.

@@ -133,6 +133,11 @@ impl Progress {
         })
     }
 
+    /// Called while definitions of tasks are written and chosen.
+    pub(crate) fn watch_tasks(&mut self, line: String) -> ControlFlow<()> {
+        self.show(|started| format!("{line}, {:.0} s", started.elapsed().as_secs_f64()))
+    }
+
     /// Called while a model is written.
     pub(crate) fn watch_bytes(&mut self, done: u64, all: u64) -> ControlFlow<()> {
         self.show(|started| {

@@ -2,12 +2,12 @@
 
 use clap::Args as ClapArgs;
 
-use super::HowOfAll;
+use super::{HowOfAll, TransferArgs};
 
 #[derive(ClapArgs, Default)]
 pub(crate) struct UnifyArgs {
     /// Files of rows (.jsonl .json .csv .tsv .parquet), folders or globs
-    #[arg(required = true)]
+    #[arg(required_unless_present_any = ["prompt_file", "make_pairs", "judge"])]
     pub(crate) input: Vec<String>,
 
     /// One file: .jsonl .jsonl.gz .jsonl.zst .json, of texts alone also .csv .parquet; `-` prints JSON lines
@@ -16,6 +16,9 @@ pub(crate) struct UnifyArgs {
 
     #[command(flatten)]
     pub(crate) what: UnifyWhat,
+
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
 
     #[command(flatten)]
     pub(crate) how: HowOfAll,

@@ -1,5 +1,7 @@
 //! `unify`: one instruction style for several datasets, or several for one.
 
+mod transfer;
+
 use indicatif::HumanCount;
 use instil::Result;
 use instil::recipe::{Step, Unify};
@@ -19,14 +21,22 @@ const ROWS: usize = 3;
 const TASKS: usize = 12;
 
 pub(crate) fn run(args: UnifyArgs) -> Result<u8> {
-    let UnifyArgs { input, output, what, how } = args;
+    let UnifyArgs { input, output, what, transfer: model, how } = args;
     let mut step = Unify { input, ..Unify::default() };
     settings::unify_over(&mut step, what);
+    if let Some(code) = transfer::alone(&step, output.as_deref(), &model, &how)? {
+        return Ok(code);
+    }
     step.output = match output {
         // One file is written, also where none is named yet.
         None if how.dry_run => "out.jsonl".to_owned(),
         output => super::output_of(output, &how)?,
     };
+    if model.has_model()
+        && let Some(code) = transfer::before(&mut step, &model, &how)?
+    {
+        return Ok(code);
+    }
     execute(step, &how)
 }
 

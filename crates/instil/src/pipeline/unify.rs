@@ -25,9 +25,11 @@ use crate::ledger::Ledger;
 use crate::rng;
 use crate::sink::ObjectWriter;
 use crate::source::SourceFile;
-use crate::unify::plan::{Given, TaskPlan};
+use crate::transfer::Task;
+use crate::unify::content::Content;
+use crate::unify::plan::{By, Given, TaskPlan, WhereFrom};
 use crate::unify::survey::Survey;
-use crate::unify::{Level, Style};
+use crate::unify::{Field, Instance, Level, Style, passes};
 
 /// More tasks than so many are rows by mistake.
 const TASKS: usize = 20_000;
@@ -230,6 +232,40 @@ impl Plans {
     fn make(&mut self, given: &Given) {
         let plan = |(task, seen): (&String, _)| (task.clone(), TaskPlan::of(task, seen, given));
         self.tasks = self.survey.tasks.iter().map(plan).collect();
+    }
+
+    /// The tasks that need a definition of this level and have none, or one by rules that fails a check; each with the rows
+    /// of the sample that its template fits.
+    pub(crate) fn unwritten(&self, to: Level) -> Vec<Task> {
+        let mut unwritten = Vec::new();
+        for (name, plan) in &self.tasks {
+            if plan.refused.is_some() || plan.where_from == WhereFrom::Own {
+                continue;
+            }
+            for (at, template) in plan.templates.iter().enumerate() {
+                let is_wanted = match template.by {
+                    By::Nobody => true,
+                    By::Rules => !passes(&template.checks),
+                    By::Source | By::Given => false,
+                };
+                if !is_wanted {
+                    continue;
+                }
+                let row = |content: &Content| {
+                    let apart = plan.apart(content).filter(|apart| apart.template == at)?;
+                    let field =
+                        |(name, value): &(&str, &str)| Field { name: (*name).to_owned(), value: (*value).to_owned() };
+                    Some(Instance {
+                        fields: apart.fields.iter().map(field).collect(),
+                        output: apart.output.to_owned(),
+                        references: content.references.clone(),
+                    })
+                };
+                let rows = self.survey.tasks[name].sample.values().filter_map(row).collect();
+                unwritten.push(Task { source: template.instruction.clone(), to, rows });
+            }
+        }
+        unwritten
     }
 
     /// Plans anew where rows came up that no plan fits; whether anything is different.

@@ -36,7 +36,7 @@ pub use look_rows::{LookRows, look_rows};
 pub use plan::Plan;
 pub use rows_plan::{RowsPlan, Set, collection};
 pub use train::{Material, TrainBegun, TrainFolder, TrainReport, material};
-pub use unify::{Unified, UnifyPlan, look_unify, unify};
+pub use unify::{Unified, UnifyPlan, look_unify, unify, unwritten};
 
 use existing::remove;
 

@@ -25,6 +25,7 @@ use crate::sink::{Layout, ObjectWriter};
 use crate::source::{self, SourceFile};
 use crate::template::Collection;
 use crate::template::rendered::Lifters;
+use crate::transfer::Task;
 use crate::unify::imitate::{Imitated, style_of};
 use crate::unify::plan::Given;
 use crate::unify::{Level, Style, TaskReport};
@@ -114,6 +115,11 @@ impl UnifyPlan {
             given,
         };
         Ok(Self { files, road, layout, threads, beside })
+    }
+
+    /// The definitions that were given, by task.
+    pub fn definitions(&self) -> &BTreeMap<String, String> {
+        &self.road.given.definitions
     }
 
     /// What the files were when a run began.
@@ -314,6 +320,22 @@ pub fn look_unify(
     let rows = plan.road.first(&plans, plan.files.clone(), most)?;
     let tasks = reports(&plan.road, &plans, &Ledger::of(&Stage::FROM_STYLES));
     Ok((Unified { shapes, tasks }, rows))
+}
+
+/// The tasks whose definition rules can't write, each with some of its rows; none where it was broken off. The files are
+/// read once.
+///
+/// # Errors
+/// As [`unify`].
+pub fn unwritten(
+    plan: &UnifyPlan,
+    watch: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Option<Vec<Task>>> {
+    if !plan.road.needs_definition() {
+        return Ok(Some(Vec::new()));
+    }
+    let (plans, _) = plan.road.plan(plan.files.clone(), plan.threads, watch)?;
+    Ok(plans.map(|plans| plans.unwritten(plan.road.level)))
 }
 
 fn reports(road: &UnifyRoad, plans: &Plans, ledger: &Ledger) -> Vec<TaskReport> {
