@@ -8,13 +8,14 @@
 //! the plan is made anew with some of them, and the second reading begins again.
 
 mod came;
+mod quick;
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use self::came::{Came, Out, Refused, Worked, account, contents_of, restyled};
+use self::came::{Came, Out, Refused, Worked, account, each_content, restyled};
 use super::Ended;
 use super::convert::entries::{Batch, Entries};
 use super::convert::{ConvertRoad, FileShape};
@@ -22,6 +23,7 @@ use super::in_order::in_order;
 use crate::convert::Shape;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
+use crate::record::Origin;
 use crate::rng;
 use crate::sink::ObjectWriter;
 use crate::source::SourceFile;
@@ -97,22 +99,19 @@ impl UnifyRoad {
         let reading = self.reading();
         let mut entries = Entries::new(&reading, files);
         let mut rows = 0;
-        let seeds = Seeds(self.seed);
         let (ended, surveys) = in_order(
             threads,
             || entries.batch().map(|batch| (!batch.items.is_empty()).then_some(batch)),
             |survey: &mut Survey, batch: Batch| {
                 let many = batch.items.len();
+                let mut seeds = Seeds::new(self.seed);
                 for item in batch.items {
-                    let Ok((row, contents)) = contents_of(item, self.task_column.as_deref()) else {
-                        continue;
-                    };
-                    for (at, content) in contents.into_iter().enumerate() {
+                    // What can't be read is told when it can't be written.
+                    let _ = each_content(item, self.task_column.as_deref(), &mut |origin, at, content| {
                         if let Ok((task, content)) = content {
-                            let number = seeds.number(&row, at);
-                            survey.see(&task, number, content);
+                            survey.see(task, seeds.number(origin, at), content);
                         }
-                    }
+                    });
                 }
                 (many, survey.tasks.len())
             },
@@ -152,7 +151,6 @@ impl UnifyRoad {
     ) -> Result<(Ledger, Ended, Misfits)> {
         let reading = self.reading();
         let mut entries = Entries::new(&reading, files);
-        let seeds = Seeds(self.seed);
         let out = Out::new(self, plans);
         let mut ledger = Ledger::of(&crate::reject::Stage::FROM_STYLES);
         let (ended, surveys) = in_order(
@@ -160,21 +158,19 @@ impl UnifyRoad {
             || entries.batch().map(|batch| (!batch.items.is_empty()).then_some(batch)),
             |misfits: &mut Survey, batch: Batch| {
                 let mut worked = Worked::default();
+                let mut seeds = Seeds::new(self.seed);
                 for item in batch.items {
-                    let came = match contents_of(item, self.task_column.as_deref()) {
+                    let mut made = Vec::new();
+                    let read = each_content(item, self.task_column.as_deref(), &mut |origin, at, content| {
+                        made.push(content.map_err(Refused::from).and_then(|(task, content)| {
+                            let number = seeds.number(origin, at);
+                            restyled(&out, origin, task, number, content, &mut worked, misfits)
+                        }));
+                    });
+                    worked.came.push(match read {
+                        Ok(origin) => Came::Row { origin, made },
                         Err(reject) => Came::Unread(reject),
-                        Ok((row, contents)) => {
-                            let mut came = Vec::with_capacity(contents.len());
-                            for (at, content) in contents.into_iter().enumerate() {
-                                came.push(content.map_err(Refused::from).and_then(|(task, content)| {
-                                    let number = seeds.number(&row, at);
-                                    restyled(&out, &row, &task, number, content, &mut worked, misfits)
-                                }));
-                            }
-                            Came::Row { origin: row.origin, made: came }
-                        }
-                    };
-                    worked.came.push(came);
+                    });
                 }
                 worked
             },
@@ -200,24 +196,25 @@ impl UnifyRoad {
     ) -> Result<Vec<Result<serde_json::Value, crate::reject::Reject>>> {
         let reading = self.reading();
         let mut entries = Entries::new(&reading, files);
-        let seeds = Seeds(self.seed);
+        let mut seeds = Seeds::new(self.seed);
         let out = Out::new(self, plans);
         let mut rows = Vec::new();
         while rows.len() < most
             && let Some(item) = entries.next()?
         {
-            match contents_of(item, self.task_column.as_deref()) {
-                Err(reject) => rows.push(Err(reject)),
-                Ok((row, contents)) => {
-                    for (at, content) in contents.into_iter().enumerate().take(most) {
-                        let (mut worked, mut misfits) = (Worked::default(), Survey::default());
-                        let made = content.map_err(Refused::from).and_then(|(task, content)| {
-                            let number = seeds.number(&row, at);
-                            restyled(&out, &row, &task, number, content, &mut worked, &mut misfits)
-                        });
-                        rows.push(made.map(|made| made.shown(self)).map_err(|refused| refused.reject));
-                    }
+            let read = each_content(item, self.task_column.as_deref(), &mut |origin, at, content| {
+                if rows.len() == most {
+                    return;
                 }
+                let (mut worked, mut misfits) = (Worked::default(), Survey::default());
+                let made = content.map_err(Refused::from).and_then(|(task, content)| {
+                    let number = seeds.number(origin, at);
+                    restyled(&out, origin, task, number, content, &mut worked, &mut misfits)
+                });
+                rows.push(made.map(|made| made.shown(self)).map_err(|refused| refused.reject));
+            });
+            if let Err(reject) = read {
+                rows.push(Err(reject));
             }
         }
         rows.truncate(most);
@@ -297,14 +294,28 @@ impl Plans {
 }
 
 /// The random numbers of rows.
-#[derive(Clone, Copy)]
-struct Seeds(u64);
+struct Seeds {
+    seed: u64,
+    /// That of the file before, of which the next row mostly is, too.
+    of_file: Option<(Arc<str>, u64)>,
+}
 
 impl Seeds {
-    /// That of the instance `at` of a row.
-    fn number(self, row: &crate::record::Row, at: usize) -> u64 {
-        let of_file = rng::seed_of(self.0, &[&row.origin.source]);
-        rng::nth(rng::nth(of_file, row.origin.row.unwrap_or(0)), at as u64)
+    fn new(seed: u64) -> Self {
+        Self { seed, of_file: None }
+    }
+
+    /// That of the record `at` of a row.
+    fn number(&mut self, origin: &Origin, at: usize) -> u64 {
+        let of_file = match &self.of_file {
+            Some((file, seed)) if *file == origin.source => *seed,
+            _ => {
+                let seed = rng::seed_of(self.seed, &[&origin.source]);
+                self.of_file = Some((Arc::clone(&origin.source), seed));
+                seed
+            }
+        };
+        rng::nth(rng::nth(of_file, origin.row.unwrap_or(0)), at as u64)
     }
 }
 

@@ -6,6 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::pattern::{Pattern, Piece};
 
@@ -121,8 +124,11 @@ fn induce_one(texts: &[&str]) -> Option<Pattern> {
     if !is_edge(text_of(long - end..long)) {
         end = 0;
     }
-    // What ends a sentence belongs to it.
+    // What ends a sentence belongs to it, and so do a bullet and half a word to what follows them.
     end -= punctuation(text_of(long - end..long));
+    if begin < shortest {
+        begin -= unfinished(text_of(0..begin));
+    }
     let middles: Vec<Range<usize>> = all.iter().map(|range| begin..range.end - end).collect();
     let mut constants = Vec::new();
     part(&cuts, &middles, texts, &mut constants, 0);
@@ -222,7 +228,11 @@ fn longest(cuts: &[Cut], ranges: &[Range<usize>], texts: &[&str]) -> Option<Cons
     }
     let text_of = |run: &Range<usize>| &texts[least][shown.at[run.start]..shown.at[run.end]];
     // What ends a sentence belongs to what stands before it.
-    let trimmed = runs.into_iter().map(|run| run.start + punctuation(text_of(&run))..run.end);
+    let trimmed = runs.into_iter().filter_map(|run| {
+        let run = run.start + punctuation(text_of(&run))..run.end;
+        let run = run.start..run.end - unfinished(text_of(&run));
+        (!run.is_empty()).then_some(run)
+    });
     let mut worth: Vec<(usize, Range<usize>)> =
         trimmed.filter_map(|run| Some((worth(text_of(&run))?, run))).collect();
     worth.sort_by_key(|(worth, run)| (std::cmp::Reverse(*worth), run.start));
@@ -247,6 +257,9 @@ fn worth(text: &str) -> Option<usize> {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).count();
     let has_line = text.contains('\n');
     let is_label = words > 0 && text.trim_end().ends_with(':');
+    if words == 1 && is_enumerator(text) {
+        return None;
+    }
     let is_separator = words > 0 && text.contains("[SEP]");
     let is_line_end = words == 0 && has_line && text.trim().is_empty();
     let is_worth = words >= 3 || is_separator || (words > 0 && (is_label || has_line)) || is_line_end;
@@ -254,9 +267,41 @@ fn worth(text: &str) -> Option<usize> {
     is_worth.then(|| text.len() + 8 * usize::from(has_line) + 8 * usize::from(is_label))
 }
 
-/// Whether what all texts begin or end with may be constant: marks alone are content, such as the `?` of questions.
+/// Whether a text says which one of several follows: `(B)`, `- C:`, `Answer2:`. Lists are content, as long as they may be.
+fn is_enumerator(text: &str) -> bool {
+    let word: String = text.chars().filter(|c| c.is_alphanumeric()).collect();
+    let is_letter = word.len() == 1 && !matches!(word.as_str(), "A" | "Q" | "a" | "q" | "M" | "W");
+    let name = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_option = ["", "answer", "option", "choice"].contains(&name.to_lowercase().as_str());
+    is_letter || (is_option && name.len() < word.len())
+}
+
+/// Whether what all texts begin or end with may be constant: marks alone are content, such as the `?` of questions, but
+/// not the quotation marks around it.
 fn is_edge(text: &str) -> bool {
-    text.contains(char::is_alphanumeric) || text.contains('\n')
+    text.contains(char::is_alphanumeric) || text.contains('\n') || matches!(text, "\"" | "“" | "”")
+}
+
+/// How many tokens at the end of a constant belong to the content behind it: a bullet, the first of a list's letters,
+/// or a word that goes on.
+fn unfinished(text: &str) -> usize {
+    static FIRST: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?:^|\n)[^\S\n]*((?:[-*•][^\S\n]+)?(?:(?:\([Aa1]\)|[Aa1][.):]|(?:[Aa]nswer|[Oo]ption|[Cc]hoice) ?1:)[^\S\n]*)?)$").expect("the pattern is valid")
+    });
+    let mut kept = text;
+    if let Some(first) = FIRST.captures(text).and_then(|found| found.get(1)) {
+        kept = &text[..first.start()];
+    }
+    let is_open = |c: char| {
+        c.is_whitespace() || matches!(c, '"' | '“' | '‘' | '\'' | '(' | '[' | '{' | '<' | '`' | '*' | ':')
+    };
+    kept = kept.trim_end_matches(|c| !is_open(c));
+    tokens(&text[kept.len()..])
+}
+
+/// How many tokens a text is.
+fn tokens(text: &str) -> usize {
+    cut(text, &mut HashMap::new()).tokens.len()
 }
 
 /// How many tokens at the beginning of a constant end the sentence before it.

@@ -15,7 +15,7 @@ const COLUMNS: RenderedColumns =
 
 /// What the template of a row's prompt is, seen in this row: constants, and slots with the names of the fields that
 /// they show. None where the template isn't known or can't be read backwards.
-pub(super) fn pattern(lifters: &Lifters, content: &Content, output: &str) -> Option<Pattern> {
+pub(super) fn pattern(lifters: &Lifters, content: &Content<'_>, output: &str) -> Option<Pattern> {
     let (dataset, template) = content.rendered.as_ref()?;
     let text = |text: &str| Value::from(text);
     let fields =
@@ -23,7 +23,7 @@ pub(super) fn pattern(lifters: &Lifters, content: &Content, output: &str) -> Opt
     let row = Row {
         fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         origin: Origin { source: "row".into(), row: None },
-        dataset: Some(dataset.as_str().into()),
+        dataset: Some((&**dataset).into()),
     };
     let lifted = lifters.lift(&row, COLUMNS).ok()?;
     of_fields(&content.prompt, &lifted.fields)

@@ -128,14 +128,14 @@ pub(crate) struct Apart<'a> {
 impl TaskPlan {
     /// The plan for a task of which this was seen.
     pub(crate) fn of(task: &str, seen: &Seen, given: &Given) -> Self {
-        let sample: Vec<&Content> = seen.sample.values().collect();
+        let sample: Vec<&Content<'_>> = seen.sample.values().collect();
         let mark = END_MARKS
             .into_iter()
             .find(|mark| sample.iter().all(|content| content.output.ends_with(mark)))
             .unwrap_or_default();
         let labels = labels(seen, mark);
         let definitions: BTreeSet<&str> = sample.iter().filter_map(|content| content.definition()).collect();
-        let is_empty = |content: &&&Content| content.prompt.trim().is_empty();
+        let is_empty = |content: &&&Content<'_>| content.prompt.trim().is_empty();
         let where_from = match definitions.len() {
             0 => WhereFrom::Prompt,
             1 => WhereFrom::Apart,
@@ -205,7 +205,7 @@ impl TaskPlan {
     }
 
     /// The text of a row that is taken apart.
-    pub(crate) fn text<'a>(&self, content: &'a Content) -> &'a str {
+    pub(crate) fn text<'a>(&self, content: &'a Content<'_>) -> &'a str {
         match self.where_from {
             WhereFrom::Definition => content.definition().unwrap_or_default(),
             WhereFrom::Apart | WhereFrom::Own | WhereFrom::Prompt => &content.prompt,
@@ -214,7 +214,7 @@ impl TaskPlan {
 
     /// Takes a row apart: none where no template fits it, and where its definition isn't that of its task. What is
     /// found renders to the same bytes again.
-    pub(crate) fn apart<'a>(&'a self, content: &'a Content) -> Option<Apart<'a>> {
+    pub(crate) fn apart<'a>(&'a self, content: &'a Content<'_>) -> Option<Apart<'a>> {
         let output = content.output.strip_suffix(self.mark)?;
         let is_of_task = match self.where_from {
             WhereFrom::Apart => content.definition() == self.definition.as_deref(),
@@ -233,7 +233,7 @@ impl TaskPlan {
     }
 
     /// Gives each template the rows of the sample that it fits.
-    fn show(&mut self, sample: &[&Content]) {
+    fn show(&mut self, sample: &[&Content<'_>]) {
         let mut shown: Vec<Vec<Instance>> = vec![Vec::new(); self.templates.len()];
         for content in sample {
             let text = self.text(content);
@@ -303,7 +303,7 @@ impl TaskTemplate {
     }
 
     /// Settles the definition and looks at it.
-    fn define(&mut self, where_from: WhereFrom, sample: &[&Content], given: Option<&String>) {
+    fn define(&mut self, where_from: WhereFrom, sample: &[&Content<'_>], given: Option<&String>) {
         let Self { instruction, by, instances, .. } = self;
         if where_from == WhereFrom::Apart
             && let Some(part) = sample.iter().find_map(|content| content.part.as_deref())
@@ -352,7 +352,7 @@ impl TaskTemplate {
 }
 
 /// How the prompts of a task's rows are taken apart; nothing where no rule can.
-fn readings(sample: &[&Content], texts: &[&str], mark: &str, given: &Given) -> Vec<Reading> {
+fn readings(sample: &[&Content<'_>], texts: &[&str], mark: &str, given: &Given) -> Vec<Reading> {
     if let Some(lifters) = &given.lifters {
         let mut counts: BTreeMap<String, (usize, Pattern)> = BTreeMap::new();
         for content in sample {
@@ -370,7 +370,16 @@ fn readings(sample: &[&Content], texts: &[&str], mark: &str, given: &Given) -> V
             return patterns.into_iter().map(|(_, pattern)| Reading::Template(pattern)).collect();
         }
     }
-    keywords(texts).unwrap_or_else(|| induce(texts).into_iter().map(Reading::Template).collect())
+    if texts.iter().any(|text| text.contains("[SEP]"))
+        && let Some(readings) = keywords(texts)
+    {
+        return readings;
+    }
+    let induced = induce(texts);
+    match keywords(texts) {
+        Some(readings) if !induced.iter().any(Pattern::has_words) => readings,
+        _ => induced.into_iter().map(Reading::Template).collect(),
+    }
 }
 
 /// Keywords, where all texts are written so and a separator stands in some.
@@ -389,7 +398,10 @@ fn labels(seen: &Seen, mark: &str) -> Vec<String> {
         outputs.iter().map(|output| output.strip_suffix(mark).unwrap_or(output).trim().to_owned()).collect();
     labels.sort();
     labels.dedup();
-    let is_closed = labels.len() > 1 && seen.rows >= 4 * labels.len() as u64;
+    // Titles of a few texts come again and again, and are no labels.
+    let words = |label: &String| label.split_whitespace().count();
+    let is_short = labels.len() <= 4 || labels.iter().all(|label| words(label) <= 4);
+    let is_closed = is_short && labels.len() > 1 && seen.rows >= 4 * labels.len() as u64;
     if is_closed && labels.iter().all(|label| !label.is_empty()) { labels } else { Vec::new() }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Seen {
     /// Its rows.
     pub(crate) rows: u64,
     /// Some of them, by their random numbers.
-    pub(crate) sample: BTreeMap<u64, Content>,
+    pub(crate) sample: BTreeMap<u64, Content<'static>>,
     /// Its outputs, as long as they are few.
     pub(crate) outputs: Outputs,
 }
@@ -71,7 +71,7 @@ impl Survey {
     }
 
     /// Sees a row, whose random number is `number`.
-    pub(crate) fn see(&mut self, task: &str, number: u64, content: Content) {
+    pub(crate) fn see(&mut self, task: &str, number: u64, content: &Content<'_>) {
         if !self.tasks.contains_key(task) {
             self.tasks.insert(task.to_owned(), Seen::default());
             // Now and then what is too much goes, and always before it doubles.
@@ -84,7 +84,7 @@ impl Survey {
         seen.rows += 1;
         seen.outputs.add(&content.output);
         if seen.sample.len() < most || seen.sample.last_key_value().is_some_and(|(last, _)| number < *last) {
-            seen.sample.insert(number, content);
+            seen.sample.insert(number, content.to_static());
             if seen.sample.len() > most {
                 seen.sample.pop_last();
             }
@@ -122,15 +122,15 @@ mod tests {
     #[test]
     fn a_sample_is_the_same_on_any_number_of_threads() {
         let row = |row: u64| {
-            let content = Content { output: format!("{}", row % 40), ..Content::default() };
+            let content = Content { output: format!("{}", row % 40).into(), ..Content::default() };
             (format!("task {}", row % 100), crate::rng::nth(7, row), content)
         };
         let mut whole = Survey::default();
-        (0..20_000).map(row).for_each(|(task, number, content)| whole.see(&task, number, content));
+        (0..20_000).map(row).for_each(|(task, number, content)| whole.see(&task, number, &content));
         let mut parts = [Survey::default(), Survey::default(), Survey::default()];
         for at in 0..20_000 {
             let (task, number, content) = row(at);
-            parts[(at % 7 % 3) as usize].see(&task, number, content);
+            parts[(at % 7 % 3) as usize].see(&task, number, &content);
         }
         let mut joined = Survey::default();
         parts.into_iter().for_each(|part| joined.add(part));

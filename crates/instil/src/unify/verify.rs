@@ -173,7 +173,7 @@ fn completeness(candidate: &str) -> Check {
     }
     let bare = text.trim_end_matches(['"', '”', '’', '\'', ')', ']', '*', '`']);
     match bare.chars().next_back() {
-        Some('.' | '!' | '?' | '。' | '？' | '！') => {}
+        Some('.' | '!' | '?' | '…' | '。' | '？' | '！') => {}
         Some(':') if !ends_dangling(bare) => check.add(Verdict::Warn, "it ends with a colon"),
         _ if bare.len() < text.len() && !ends_dangling(bare) => {
             check.add(Verdict::Warn, "it ends with a quotation or bracket and no full stop");
@@ -236,10 +236,15 @@ fn ends_dangling(text: &str) -> bool {
 fn leakage(source: &Instruction, candidate: &str, instances: &[Instance]) -> Check {
     let mut check = Check::new(CheckKind::Leakage);
     let mut seen = BTreeSet::new();
+    let quoted = quoted(candidate);
     for instance in instances {
         for answer in std::iter::once(&instance.output).chain(&instance.references) {
             let answer = answer.trim();
-            let is_label = source.labels.iter().any(|label| label.trim() == answer);
+            // What is answered again and again, or quoted, is one of the outputs there are.
+            let same = instances.iter().filter(|instance| instance.output.trim() == answer).count();
+            let is_label = source.labels.iter().any(|label| label.trim() == answer)
+                || (same > 1 && 10 * same >= instances.len())
+                || quoted.iter().any(|quoted| plain(quoted) == plain(answer));
             if is_label || answer.chars().count() < 4 || !seen.insert(answer) || !states(candidate, answer) {
                 continue;
             }
@@ -275,8 +280,10 @@ fn polarity(source: &Instruction, candidate: &str) -> Check {
         Regex::new(r"(?i)\b(?:only|exactly|at least|at most|must|always|as (?:short|few|many) as)\b")
             .expect("the pattern is valid")
     });
+    // Labels such as "no" negate nothing.
+    let (definition, candidate) = (unquoted(definition), unquoted(candidate));
     for (pattern, what) in [(&*NEGATION, "negation"), (&*RESTRICTION, "restriction")] {
-        let (there, here) = (pattern.find(definition), pattern.find(candidate));
+        let (there, here) = (pattern.find(&definition), pattern.find(&candidate));
         match (there, here) {
             (Some(there), None) => {
                 check.add(
@@ -303,12 +310,12 @@ fn direction(candidate: &str, instances: &[Instance]) -> Check {
     }
     static ASKS: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(
-            r"(?i)\b(?:write|generate|create|ask|formulate|compose|construct|come up with|make up|pose|produce)\s+(?:(?:a|an|one|the|some)\s+)?(?:[\w-]+\s+){0,3}?questions?\b",
+            r"(?i)\b(?:(?:write|generate|create|formulate|compose|construct|come up with|make up|pose|produce)\s+(?:(?:a|an|one|the|some)\s+)?|ask\s+(?:an?|one)\s+)(?:[\w-]+\s+){0,3}?questions?\b",
         )
         .expect("the pattern is valid")
     });
     static ANSWERS: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?i)\banswer\s+(?:(?:a|an|the|this|that|each|following|given|my|some)\s+)*(?:[\w-]+\s+){0,2}?questions?\b")
+        Regex::new(r"(?i)\banswer\s+(?:(?:a|an|the|this|that|each|following|given|above|correctly|my|some)\s+)*questions?\b")
             .expect("the pattern is valid")
     });
     static SHORTENS: LazyLock<Regex> = LazyLock::new(|| {
@@ -355,6 +362,11 @@ pub fn quoted(text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// A text without what it quotes.
+fn unquoted(text: &str) -> String {
+    quoted(text).iter().fold(text.to_owned(), |text, quoted| text.replace(quoted.as_str(), ""))
 }
 
 /// The numbers of a text, in digits also where small ones are written as words.

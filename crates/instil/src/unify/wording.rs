@@ -62,110 +62,91 @@ pub(super) fn read(pattern: &Pattern) -> Wording {
             }
         }
     }
-    Wording { definition: definition(&said), names }
+    let goes_on = matches!(pieces.last(), Some(Piece::Text(_)));
+    Wording { definition: definition(&said, goes_on), names }
 }
+
+/// Words behind which a sentence has to go on.
+const OPEN: [&str; 15] = [
+    "is", "are", "was", "were", "be", "a", "an", "the", "of", "to", "with", "about", "by", "because", "that",
+];
 
 /// How a slot stands between these texts.
 fn place(before: &str, after: &str, is_first: bool) -> Place {
     static LABEL: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"(?:^|[\n.?!\])])([^\S\n]*)((?:[-*•]\s*|\*\*|#+\s*)?([\p{L}][^\n.?!:\[\]]*?)\s*:(?:\*\*)?\s*["“'`]?\s*)$"#)
-            .expect("the pattern is valid")
+        Regex::new(
+            r#"(?:^|[\n.?!\])])([^\S\n]*)((?:[-*•]\s*|\*\*|#+\s*)?([\p{L}][^\n.?!:\[\]]*?)\s*:(?:\*\*)?\s*["“'`]?\s*)$"#,
+        )
+        .expect("the pattern is valid")
     });
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    let begins_line = line.trim().is_empty() && (is_first || before.contains('\n'));
     let is_opened = |c: char| matches!(c, '"' | '“' | '\'' | '`');
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let begins_line = line.trim().trim_matches(is_opened).is_empty() && (is_first || before.contains('\n'));
     let bare = before.trim_end().trim_end_matches(is_opened).trim_end();
-    let ends_sentence = bare.ends_with(['.', '?', '!', ':', ']'])
-        || bare.len() < before.trim_end_matches(' ').len() && before.ends_with('\n');
-    let rest = after.trim_start_matches(['"', '”', '\'', '`', '.', '?', '!', ',', ';']);
-    let goes_on = {
-        let blank = rest.starts_with(char::is_whitespace);
-        let line = rest.split('\n').next().unwrap_or_default().trim_start();
-        !(line.is_empty()
-            || line.starts_with('[') && blank
-            || blank
-                && line.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit() || c == '-' || c == '('))
-    };
-    let found = LABEL.captures(before).map(|found| {
-        let (label, name) = (found.get(2).map_or(0, |label| label.start()), found[3].trim().to_owned());
-        (label, name)
-    });
-    let is_short = |name: &str| name.split_whitespace().count() <= 3 && name.len() <= 28;
-    match found {
-        Some((label, name)) if is_short(&name) => {
-            // Where the sentence goes on behind it, the label alone is too little to stand for it.
-            Place { name, is_apart: true, label: Some(label) }
+    let is_open = bare.rsplit(char::is_whitespace).next().is_some_and(|last| OPEN.contains(&last));
+    let stands_apart =
+        before.is_empty() || !is_open && (begins_line || bare.ends_with(['.', '?', '!', ':', ']']));
+    let goes_on = goes_on(after);
+    // What leads to it names it: `Answer the following question:`.
+    let lead = noun(bare.rsplit(['\n', '.', '?', '!']).next().unwrap_or_default());
+    match LABEL.captures(before) {
+        Some(found) if is_label(found[3].trim()) => {
+            let label = found.get(2).map(|label| label.start());
+            Place { name: found[3].trim().to_owned(), is_apart: true, label }
         }
-        Some((_, lead)) => {
-            // The last word of what leads to it: `Answer the following question:`.
-            Place { name: noun(&lead), is_apart: !goes_on, label: None }
-        }
-        None if begins_line || ends_sentence || before.is_empty() => {
-            Place { name: String::new(), is_apart: !goes_on, label: None }
-        }
-        None => {
-            let word = bare.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-            // At the end of a line it is what the line leads to.
-            let ends_line = !goes_on && bare.ends_with(':');
-            Place { name: noun(word), is_apart: ends_line, label: None }
-        }
+        _ => Place { name: lead, is_apart: stands_apart && !goes_on, label: None },
     }
 }
 
-/// The last word of a text, if it may be what something is called.
-fn noun(text: &str) -> String {
-    const NONE: [&str; 46] = [
+/// Whether the sentence goes on behind a slot, in the same line or the next one.
+fn goes_on(after: &str) -> bool {
+    let rest = after.trim_start_matches(['"', '”', '\'', '`', '.', '?', '!', ',', ';']);
+    let next = rest.trim_start().split('\n').next().unwrap_or_default();
+    if next.trim_end().ends_with(':') && is_label(next.trim_end().trim_end_matches(':')) {
+        return false;
+    }
+    let is_blank = rest.starts_with(char::is_whitespace);
+    let same_line = rest.split('\n').next().unwrap_or_default().trim();
+    let begins = |c: char| c.is_uppercase() || c.is_ascii_digit() || matches!(c, '-' | '(' | '[');
+    next.starts_with(char::is_lowercase)
+        || !same_line.is_empty() && !(is_blank && same_line.starts_with(begins))
+}
+
+/// Whether a text before a colon names a field, as `Review title` does; `Summarise the article` says what is to be done.
+fn is_label(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    text.len() <= 28 && text.split_whitespace().count() <= 3 && !words.any(is_determiner)
+}
+
+/// Whether a word points at something that has a name.
+fn is_determiner(word: &str) -> bool {
+    const ALL: [&str; 13] = [
         "the",
-        "and",
-        "for",
-        "with",
-        "that",
         "this",
         "these",
+        "that",
         "those",
-        "from",
-        "into",
-        "about",
-        "suppose",
-        "given",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "does",
-        "did",
-        "has",
-        "have",
-        "can",
-        "will",
-        "would",
-        "should",
-        "then",
-        "than",
-        "when",
-        "where",
-        "which",
-        "what",
-        "whether",
+        "a",
+        "an",
         "following",
+        "given",
         "below",
-        "above",
-        "also",
-        "used",
-        "write",
-        "say",
-        "says",
-        "said",
-        "out",
-        "true",
-        "false",
-        "here",
+        "my",
+        "your",
+        "two",
     ];
+    ALL.contains(&&*word.to_lowercase())
+}
+
+/// The last word of a text, where it may be what something is called: behind `the following`, a word or two before.
+fn noun(text: &str) -> String {
     let word = text.rsplit(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty()).unwrap_or_default();
+    let says_where =
+        ["above", "below", "please", "here", "today", "day", "one", "thing", "other"].contains(&word);
     let is_name =
-        word.len() >= 3 && word.chars().all(char::is_alphabetic) && !NONE.contains(&&*word.to_lowercase());
-    if is_name { word.to_lowercase() } else { String::new() }
+        word.len() >= 3 && word.chars().all(char::is_alphabetic) && !is_determiner(word) && !says_where;
+    let points = text.split_whitespace().rev().skip(1).take(2).any(is_determiner);
+    if is_name && points { word.to_lowercase() } else { String::new() }
 }
 
 /// A name for each slot, none of them twice.
@@ -191,19 +172,23 @@ fn names(places: &[Place]) -> Vec<String> {
     names
 }
 
-/// What constants say without the slots and their labels; none where that isn't a sentence.
-fn definition(said: &str) -> Option<String> {
-    let mut lines: Vec<&str> = said
-        .split('\n')
-        .map(|line| line.trim().trim_matches(|c| matches!(c, '"' | '“' | '”' | '`' | '*')).trim())
-        .map(|line| line.trim_start_matches("[SEP]").trim_end_matches("[SEP]").trim())
-        .map(|line| line.trim_start_matches(['.', ',', ';']).trim_start())
-        .filter(|line| line.contains(char::is_alphanumeric))
-        .collect();
+/// What constants say without the slots and their labels; none where that isn't a sentence that asks for something.
+/// `goes_on` says that the answer follows on the constants, with no slot between them.
+fn definition(said: &str, goes_on: bool) -> Option<String> {
+    static GIVEN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^(?:Given|Based on|According to|Using)\b[^,.?!:\n]*[.:]$").expect("the pattern is valid")
+    });
+    let bare = |line: &'_ str| -> String {
+        let line = line.trim().trim_start_matches("[SEP]").trim_end_matches("[SEP]").trim();
+        // A quotation mark whose other one stood behind the slot.
+        let is_half = line.matches('"').count() % 2 == 1;
+        let line = if is_half { line.trim_matches('"').trim() } else { line };
+        line.trim_start_matches(['.', ',', ';', '“', '”', '*']).trim().to_owned()
+    };
+    let mut lines: Vec<String> = said.split('\n').map(bare).collect();
+    lines.retain(|line| line.contains(char::is_alphanumeric) && !is_letter(line));
     // A word for what is to come says nothing of what it is to be: `Answer:`.
-    while let Some(last) = lines.last()
-        && is_cue(last)
-    {
+    while lines.last().is_some_and(|last| is_cue(last)) {
         lines.pop();
     }
     let words = lines
@@ -214,18 +199,46 @@ fn definition(said: &str) -> Option<String> {
     if words.count() < if asks { 2 } else { 3 } {
         return None;
     }
-    let ends = |line: &&str| line.ends_with(['.', '?', '!']);
-    let between = if lines.iter().all(|line| ends(&line)) { " " } else { "\n" };
-    let mut definition = lines.join(between);
-    match definition.chars().next_back() {
-        Some(':' | ',' | ';') => {
-            definition.pop();
-            definition.push('.');
+    let mut definition = String::new();
+    for line in &lines {
+        if !definition.is_empty() {
+            let ends = definition.ends_with(['.', '?', '!']);
+            let is_new = line
+                .starts_with(|c: char| c.is_uppercase() || !(c.is_alphanumeric() || matches!(c, '[' | '"')));
+            definition.push(if ends || !is_new { ' ' } else { '\n' });
         }
-        Some(last) if last.is_alphanumeric() || last == ']' => definition.push('.'),
-        _ => {}
+        definition.push_str(line);
     }
-    Some(definition)
+    if let Some(cloze) = goes_on.then(|| cloze(&definition)).flatten() {
+        return Some(cloze);
+    }
+    let kept = definition.trim_end_matches([':', ',', ';', ' ']).len();
+    let is_cut = kept < definition.len();
+    definition.truncate(kept);
+    if is_cut || definition.ends_with(|last: char| last.is_alphanumeric() || last == ']') {
+        definition.push('.');
+    }
+    if let Some(asked) = definition.strip_prefix("Question: ") {
+        definition = asked.to_owned();
+    }
+    (!GIVEN.is_match(&definition)).then_some(definition)
+}
+
+/// A text that breaks off where the answer is to go on: `The feeling in this review is`.
+fn cloze(text: &str) -> Option<String> {
+    let last = text.rsplit(char::is_whitespace).next()?;
+    if !OPEN.contains(&last) {
+        return None;
+    }
+    let at = text.rfind(['.', '?', '!', '\n']).map_or(0, |at| at + 1);
+    let (before, open) = (text[..at].trim(), text[at..].trim());
+    let between = if before.is_empty() { "" } else { " " };
+    Some(format!("{before}{between}Complete the sentence: \"{open} …\""))
+}
+
+/// Whether a line only says which one of a list follows: `B.`
+fn is_letter(line: &str) -> bool {
+    line.trim_matches(['(', ')', '.', ' ', '-']).chars().count() == 1
 }
 
 /// Whether a line only says that the answer comes now.
@@ -269,6 +282,15 @@ mod tests {
         insta::assert_snapshot!(said("Suppose {}\nCan we infer that \"{}\"? Yes or no?"), @r#"text 1, text 2 | Suppose [text 1] Can we infer that "[text 2]"? Yes or no?"#);
         insta::assert_snapshot!(said("{}\n{}\nDoes the word \"{}\" mean the same in both?"), @r#"text 1, text 2, word | Does the word "[word]" mean the same in both?"#);
         insta::assert_snapshot!(said("Answer the following question:\n{}\n"), @"question | Answer the following question.");
+        insta::assert_snapshot!(said("Given the following passage\n\n\"{}\",\n\nanswer the following question.\nQuestion: {}\n"), @r#"passage, Question | Given the following passage "[passage]", answer the following question."#);
+        insta::assert_snapshot!(said("Can I replace the sentence\n{}\nwith the sentence\n{}\nand keep its meaning?\n"), @"sentence 1, sentence 2 | Can I replace the sentence [sentence 1] with the sentence [sentence 2] and keep its meaning?");
+    }
+
+    #[test]
+    fn what_is_to_be_done_is_no_label_and_what_breaks_off_is_to_be_completed() {
+        insta::assert_snapshot!(said("Summarise the article:\n\n{}\n"), @"article | Summarise the article.");
+        insta::assert_snapshot!(said("{} The feeling in this review is\n"), @r#"input | Complete the sentence: "The feeling in this review is …""#);
+        insta::assert_snapshot!(said("{}\nPick the best option.\nB. {}\nC. {}"), @"text 1, text 2, text 3 | Pick the best option.");
     }
 
     #[test]

@@ -1,21 +1,26 @@
 //! One row on the road: read, taken apart, put together anew, counted.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
-use super::{Lost, Numbers, Plans, UnifyRoad};
+use super::{Lost, Numbers, Plans, UnifyRoad, quick};
 use crate::convert::record::{Role, TaskExample, TaskPart, Turn};
-use crate::convert::{Misfit, Record, Shape, first_error};
-use crate::error::Result;
+use crate::convert::{Loss, Misfit, Record, Shape, first_error};
 use crate::ledger::Ledger;
 use crate::pipeline::convert::entries::{Entry, Format, Item, parse};
 use crate::pipeline::convert::row::{other_shape, reject};
-use crate::record::{Origin, Row};
+use crate::record::Origin;
 use crate::reject::{Reason, Reject, Stage};
 use crate::sink::{ObjectRow, ObjectWriter};
+use crate::source::RawRow;
 use crate::unify::content::Content;
 use crate::unify::plan::{Apart, By, TaskPlan, TaskTemplate, WhereFrom};
 use crate::unify::survey::Survey;
 use crate::unify::{Bound, Drawn, Exemplar, Instruction, Level, Style};
+
+/// Keys without a place are counted by their names as long as there are no more than so many.
+const MOST_LOSSES: usize = 60;
 
 /// The style of inputs that stand in a column of their own.
 const FIELDS: &str = "plain";
@@ -29,7 +34,7 @@ pub(super) enum Came {
         /// Where it was read.
         origin: Origin,
         /// Its instances.
-        made: Vec<std::result::Result<Made, Refused>>,
+        made: Vec<Result<Made, Refused>>,
     },
 }
 
@@ -71,15 +76,20 @@ impl Made {
 pub(super) struct Worked {
     pub(super) came: Vec<Came>,
     lost: Lost,
+    lost_keys: Lost,
     ambiguous: u64,
 }
 
 impl Worked {
     fn lose(&mut self, what: &str) {
-        match self.lost.get_mut(what) {
-            Some(count) => *count += 1,
-            None => drop(self.lost.insert(what.into(), 1)),
-        }
+        count(&mut self.lost, what);
+    }
+}
+
+fn count(lost: &mut Lost, what: &str) {
+    match lost.get_mut(what) {
+        Some(count) => *count += 1,
+        None => drop(lost.insert(what.into(), 1)),
     }
 }
 
@@ -106,34 +116,46 @@ impl<'a> Out<'a> {
     }
 }
 
-/// A row and the contents of its records, each with the name of its task.
-pub(super) fn contents_of(
+/// Gives each record of an item, by its number, with the name of its task; tells where the item was read.
+///
+/// # Errors
+/// When it could not be read.
+pub(super) fn each_content(
     item: Item,
     column: Option<&str>,
-) -> std::result::Result<(Row, Vec<std::result::Result<(String, Content), Reject>>), Reject> {
+    each: &mut impl FnMut(&Origin, usize, Result<(&str, &Content<'_>), Reject>),
+) -> Result<Origin, Reject> {
+    if let Ok(Entry { raw: RawRow::Piece(bytes, origin), format }) = &item
+        && !format.is_tabbed
+        && let Some(content) = quick::content(bytes, format.shape, column)
+    {
+        let task = content.task.as_deref().unwrap_or_else(|| task_of(&origin.source, false));
+        each(origin, 0, Ok((task, &content)));
+        return Ok(origin.clone());
+    }
     let Entry { raw, format: Format { shape, has_cells, is_tabbed } } = item?;
     let row = parse(raw, has_cells, is_tabbed)?;
-    let records = shape.read(&row.fields);
-    let contents = records
-        .into_iter()
-        .map(|read| {
-            let read = read.map_err(|misfit| other_shape(&row, shape, misfit)).and_then(sound(shape));
-            let unfit = |message: &str| Misfit {
-                reason: Reason::Unfit,
-                path: String::new(),
-                message: message.to_owned(),
-            };
-            let content = read.and_then(|record| Content::of(record, column).map_err(unfit));
-            let content = content.map_err(|misfit| reject(&row, shape, &misfit))?;
-            let task = content.task.clone().unwrap_or_else(|| task_of(&row.origin.source, is_tabbed));
-            Ok((task, content))
-        })
-        .collect();
-    Ok((row, contents))
+    for (at, read) in shape.read(&row.fields).into_iter().enumerate() {
+        let read = read.map_err(|misfit| other_shape(&row, shape, misfit)).and_then(sound(shape));
+        let unfit = |message: &str| Misfit {
+            reason: Reason::Unfit,
+            path: String::new(),
+            message: message.to_owned(),
+        };
+        let content = read.and_then(|record| Content::of(record, column).map_err(unfit));
+        match content {
+            Ok(content) => {
+                let task = content.task.as_deref().unwrap_or_else(|| task_of(&row.origin.source, is_tabbed));
+                each(&row.origin, at, Ok((task, &content)));
+            }
+            Err(misfit) => each(&row.origin, at, Err(reject(&row, shape, &misfit))),
+        }
+    }
+    Ok(row.origin)
 }
 
 /// A record without anything that no trainer could use.
-fn sound(shape: &Shape) -> impl Fn(Record) -> std::result::Result<Record, Misfit> + '_ {
+fn sound(shape: &Shape) -> impl Fn(Record) -> Result<Record, Misfit> + '_ {
     move |record| match first_error(&record, shape) {
         None => Ok(record),
         Some(finding) => Err(Misfit {
@@ -145,12 +167,12 @@ fn sound(shape: &Shape) -> impl Fn(Record) -> std::result::Result<Record, Misfit
 }
 
 /// The task that a file's name says: up to its first point, and of CrossFit's without split, seed and size.
-fn task_of(file: &str, is_tabbed: bool) -> String {
+fn task_of(file: &str, is_tabbed: bool) -> &str {
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     let stem = name.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or(name);
     match is_tabbed {
-        true => stem.rsplitn(4, '_').nth(3).unwrap_or(stem).to_owned(),
-        false => stem.to_owned(),
+        true => stem.rsplitn(4, '_').nth(3).unwrap_or(stem),
+        false => stem,
     }
 }
 
@@ -160,41 +182,41 @@ fn task_of(file: &str, is_tabbed: bool) -> String {
 /// When a byte of the content would be missing in it, which no style can bring about.
 pub(super) fn restyled(
     out: &Out<'_>,
-    row: &Row,
+    origin: &Origin,
     task: &str,
     number: u64,
-    content: Content,
+    content: &Content<'_>,
     worked: &mut Worked,
     misfits: &mut Survey,
-) -> std::result::Result<Made, Refused> {
+) -> Result<Made, Refused> {
     let known = out.numbers.get(task).copied();
-    let refuse = |reason: Reason, why: &str, content: &Content| {
+    let refuse = |reason: Reason, why: &str, content: &Content<'_>| {
         let text = if content.prompt.is_empty() {
             content.definition().unwrap_or_default()
         } else {
             &content.prompt
         };
         Refused {
-            reject: Reject::read(reason, row.origin.clone(), format!("{task}: {why}: {text}")),
+            reject: Reject::read(reason, origin.clone(), format!("{task}: {why}: {text}")),
             task: known,
         }
     };
     let Some(at) = known else {
         // The file has changed since it was surveyed.
-        return Err(refuse(Reason::NotLifted, "the task wasn't there when its file was surveyed", &content));
+        return Err(refuse(Reason::NotLifted, "the task wasn't there when its file was surveyed", content));
     };
     let plan = &out.tasks[at].1;
-    let Some(Apart { template, fields, output, is_ambiguous }) = plan.apart(&content) else {
+    let Some(Apart { template, fields, output, is_ambiguous }) = plan.apart(content) else {
         let why = plan.refused.as_deref().unwrap_or("it fits no template of the task");
-        let reject = refuse(Reason::NotLifted, why, &content);
+        let reject = refuse(Reason::NotLifted, why, content);
         misfits.see(task, number, content);
         return Err(reject);
     };
     let known = &plan.templates[template];
-    let own = own(plan, known, &content);
+    let own = own(plan, known, content);
     let instruction = own.as_ref().unwrap_or(&known.instruction);
     if out.road.needs_definition() && instruction.definition.is_none() {
-        return Err(refuse(Reason::NoDefinition, "nothing says what is to be done", &content));
+        return Err(refuse(Reason::NoDefinition, "nothing says what is to be done", content));
     }
     worked.ambiguous += u64::from(is_ambiguous);
     let road = out.road;
@@ -219,8 +241,11 @@ pub(super) fn restyled(
         from += found + value.len();
     }
     // The losses.
-    for what in &content.dropped {
-        worked.lose(what);
+    for key in &content.extra {
+        count(&mut worked.lost_keys, key);
+    }
+    if content.has_system {
+        worked.lose("system");
     }
     let level = style.map_or(Level::Task, |style| road.styles[style].level());
     if level == Level::Keyword && instruction.definition.is_some() {
@@ -233,20 +258,20 @@ pub(super) fn restyled(
     let object = match style {
         None if road.to.name == "super-ni-rows" && !road.is_table => {
             let definition = instruction.definition.as_deref().unwrap_or_default();
-            lose_rest(worked, &content, drops_examples);
+            lose_rest(worked, content, drops_examples);
             json(&[("definition", definition), ("inputs", &prompt), ("targets", output)])
         }
         Some(_) if road.to.name == "prompt-completion" && !road.is_table => {
-            lose_rest(worked, &content, drops_examples);
+            lose_rest(worked, content, drops_examples);
             json(&[("prompt", &prompt), ("completion", output)])
         }
         _ => {
             if style.is_some() && drops_examples {
                 worked.lose("task_examples");
             }
-            let record = record(style.is_none().then_some(instruction), prompt, output, &content);
+            let record = record(style.is_none().then_some(instruction), prompt, output, content);
             let written =
-                road.to.write(&record).map_err(|misfit| refuse(misfit.reason, &misfit.message, &content))?;
+                road.to.write(&record).map_err(|misfit| refuse(misfit.reason, &misfit.message, content))?;
             for loss in written.losses.kinds() {
                 worked.lose(loss.word());
             }
@@ -257,7 +282,7 @@ pub(super) fn restyled(
 }
 
 /// What pairs of texts have no place for.
-fn lose_rest(worked: &mut Worked, content: &Content, drops_examples: bool) {
+fn lose_rest(worked: &mut Worked, content: &Content<'_>, drops_examples: bool) {
     if !content.references.is_empty() {
         worked.lose("references");
     }
@@ -267,7 +292,7 @@ fn lose_rest(worked: &mut Worked, content: &Content, drops_examples: bool) {
 }
 
 /// The instruction of a row that brings its own.
-fn own(plan: &TaskPlan, known: &TaskTemplate, content: &Content) -> Option<Instruction> {
+fn own(plan: &TaskPlan, known: &TaskTemplate, content: &Content<'_>) -> Option<Instruction> {
     let is_own = plan.where_from == WhereFrom::Own && known.by != By::Given;
     let part = content.part.as_deref().filter(|_| is_own)?;
     Some(Instruction {
@@ -293,7 +318,7 @@ fn json(pairs: &[(&str, &str)]) -> ObjectRow {
 }
 
 /// A record of a prompt and its answer, with what holds for its task where that stands apart.
-fn record(apart: Option<&Instruction>, prompt: String, output: &str, content: &Content) -> Record {
+fn record(apart: Option<&Instruction>, prompt: String, output: &str, content: &Content<'_>) -> Record {
     let mut record = Record::of(vec![Turn::new(Role::User, prompt), Turn::new(Role::Assistant, output)]);
     record.references.clone_from(&content.references);
     record.task = apart.map(|instruction| {
@@ -323,17 +348,27 @@ pub(super) fn account(
     worked: Worked,
     ledger: &mut Ledger,
     writer: &mut ObjectWriter,
-) -> Result<()> {
+) -> crate::Result<()> {
     for (what, count) in worked.lost {
         *ledger.losses.entry((*what).to_owned()).or_default() += count;
+    }
+    for (key, count) in worked.lost_keys {
+        let named = format!("{}:{key}", Loss::Extra.word());
+        // Keys may be as many as rows, where they are values by mistake.
+        let is_known = ledger.losses.contains_key(&named) || ledger.losses.len() < MOST_LOSSES;
+        let word = if is_known { named } else { Loss::Extra.word().to_owned() };
+        *ledger.losses.entry(word).or_default() += count;
     }
     if worked.ambiguous > 0 {
         *ledger.repairs.entry("ambiguous".to_owned()).or_default() += worked.ambiguous;
     }
+    // What went the usual way is counted together.
+    let (mut read, mut alone, mut kept) = (0, 0, 0);
+    let mut kept_of: BTreeMap<(usize, usize), u64> = BTreeMap::new();
     for came in worked.came {
-        ledger.enter(Stage::Read, 1);
         let (origin, made) = match came {
             Came::Unread(reject) if reject.reason.stage() == Stage::Read => {
+                ledger.enter(Stage::Read, 1);
                 ledger.reject(reject.reason, None);
                 writer.reject(&reject)?;
                 continue;
@@ -342,36 +377,28 @@ pub(super) fn account(
             Came::Unread(reject) => (reject.origin.clone(), vec![Err(reject.into())]),
             Came::Row { origin, made } => (origin, made),
         };
-        ledger.leave(Stage::Read);
-        ledger.enter(Stage::Convert, made.len() as u64);
+        read += 1;
+        match made.len() {
+            1 => alone += 1,
+            many => ledger.enter(Stage::Convert, many as u64),
+        }
         for (made, place) in made.into_iter().zip(0..) {
             match made {
                 Ok(Made { row, task, template }) => {
-                    for stage in [Stage::Convert, Stage::Lift, Stage::Restyle, Stage::Write] {
-                        if stage != Stage::Convert {
-                            ledger.enter(stage, 1);
-                        }
-                        ledger.leave(stage);
-                    }
-                    let (name, plan) = &out.tasks[task];
-                    let set = ledger.set(name);
-                    set.rows += 1;
-                    set.expected += 1;
-                    set.kept += 1;
-                    set.used(&plan.templates[template].instruction.task);
+                    kept += 1;
+                    *kept_of.entry((task, template)).or_default() += 1;
                     writer.push(&row)?;
-                    writer.origin(&origin, name, place)?;
+                    writer.origin(&origin, &out.tasks[task].0, place)?;
                 }
                 Err(Refused { reject, task }) => {
                     let at = reject.reason.stage();
-                    for stage in [Stage::Convert, Stage::Lift, Stage::Restyle] {
-                        if stage != Stage::Convert {
-                            ledger.enter(stage, 1);
-                        }
-                        if stage == at {
-                            break;
-                        }
-                        ledger.leave(stage);
+                    if at != Stage::Convert {
+                        ledger.leave(Stage::Convert);
+                        ledger.enter(Stage::Lift, 1);
+                    }
+                    if at == Stage::Restyle {
+                        ledger.leave(Stage::Lift);
+                        ledger.enter(Stage::Restyle, 1);
                     }
                     ledger.reject(reject.reason, None);
                     if let Some(task) = task {
@@ -384,6 +411,19 @@ pub(super) fn account(
                 }
             }
         }
+    }
+    ledger.pass(Stage::Read, read, read);
+    ledger.pass(Stage::Convert, alone, kept);
+    for stage in [Stage::Lift, Stage::Restyle, Stage::Write] {
+        ledger.pass(stage, kept, kept);
+    }
+    for ((task, template), count) in kept_of {
+        let (name, plan) = &out.tasks[task];
+        let set = ledger.set(name);
+        set.rows += count;
+        set.expected += count;
+        set.kept += count;
+        *set.templates.entry(plan.templates[template].instruction.task.clone()).or_default() += count;
     }
     Ok(())
 }
