@@ -41,11 +41,12 @@ pub(crate) struct TransferArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) seeds: Option<PathBuf>,
 
-    /// How many definitions each task has to choose from; 1 is written greedily
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) candidates: u32,
+    /// How many definitions each task has to choose from; 1 is written greedily [default: 32 where a model judges, else 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) candidates: Option<u32>,
 
-    /// The model that chooses by how likely it finds the known answers [default: the one that writes]
+    /// The model that chooses by how likely it finds the known answers [default: the one
+    /// that writes, where it runs here]
     #[arg(long, value_name = "MODEL")]
     pub(crate) scorer: Option<String>,
 
@@ -86,6 +87,16 @@ impl TransferArgs {
     /// Whether anybody is to write.
     pub(crate) fn has_model(&self) -> bool {
         self.model.is_some() || self.endpoint.is_some() || self.replay.is_some()
+    }
+
+    /// Whether somebody says how likely answers are: a server may not be able to.
+    pub(crate) fn has_judge(&self) -> bool {
+        self.scorer.is_some() || self.endpoint.is_none() && self.replay.is_none()
+    }
+
+    /// How many candidates a task gets.
+    pub(crate) fn many(&self) -> u32 {
+        self.candidates.unwrap_or(if self.has_judge() { 32 } else { 4 })
     }
 
     /// The model that writes, as the verbs that measure name theirs.

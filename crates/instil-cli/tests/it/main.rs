@@ -23,3 +23,4 @@ mod server;
 mod support;
 mod train;
 mod unify;
+mod unify_model;

@@ -250,8 +250,10 @@ impl Plans {
                 }
                 let row = |content: &Content| {
                     let apart = plan.apart(content).filter(|apart| apart.template == at)?;
-                    let field =
-                        |(name, value): &(&str, &str)| Field { name: (*name).to_owned(), value: (*value).to_owned() };
+                    let field = |(name, value): &(&str, &str)| Field {
+                        name: (*name).to_owned(),
+                        value: (*value).to_owned(),
+                    };
                     Some(Instance {
                         fields: apart.fields.iter().map(field).collect(),
                         output: apart.output.to_owned(),

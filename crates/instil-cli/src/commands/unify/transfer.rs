@@ -190,7 +190,7 @@ fn write(args: &TransferArgs, tasks: &[Task], style: &Style, around: &Around<'_>
     let caps = Caps { calls: args.cap_calls, tokens: args.cap_tokens, money: args.cap_money };
     let mut budget = Budget::new(caps, prices)?;
     let pairs = args.seeds.as_deref().map(pairs::read).transpose()?.unwrap_or_default();
-    let asked = Settings::of(args.candidates, around.seed);
+    let asked = Settings::of(args.many(), around.seed);
     catch_interrupts()?;
     let mut progress = Progress::start(around.quiet);
     let Some(writer) = writer(args, around, &mut progress)? else { return Ok(None) };
@@ -209,7 +209,8 @@ fn write(args: &TransferArgs, tasks: &[Task], style: &Style, around: &Around<'_>
         None => None,
     };
     let judge: Option<&dyn LanguageModel> =
-        scorer.as_deref().or(Some(writer.as_ref())).filter(|model| model.capabilities().scores);
+        scorer.as_deref().or(Some(writer.as_ref()).filter(|_| args.has_judge()));
+    let judge = judge.filter(|model| model.capabilities().scores);
     if args.reference && judge.is_none() {
         return Err(Error::usage("--reference chooses by likelihood, and nobody gives any")
             .with_hint("name weights with --scorer"));
@@ -220,6 +221,11 @@ fn write(args: &TransferArgs, tasks: &[Task], style: &Style, around: &Around<'_>
     if !around.quiet {
         let estimate = Estimate::of(tasks, &asking, judge.as_ref(), prices, &cost::by_characters);
         output::talk(&told(&estimate));
+    }
+    if judge.is_none() && !around.quiet {
+        output::talk(
+            "nobody judges: the first definition that passes the checks is taken; --scorer names weights that choose",
+        );
     }
     let how = How { asking, judge, reference: args.reference };
     let all = tasks.len() as u64;
@@ -256,12 +262,12 @@ pub(crate) fn dry_run(
 ) -> Result<()> {
     let prices = args.prices.as_deref().map(Prices::parse).transpose()?;
     let pairs = args.seeds.as_deref().map(pairs::read).transpose()?.unwrap_or_default();
-    let settings = Settings::of(args.candidates, seed);
+    let settings = Settings::of(args.many(), seed);
     let nobody = Scripted::new(0, 1, |_, _| instil::lm::Outcome::Declined);
     let asking = Asking { model: &nobody, journal: None, pairs: &pairs, settings: &settings };
     let judge = Judge { model: &nobody, journal: None, style };
-    let scores = args.scorer.is_some() || args.replay.is_none();
-    let estimate = Estimate::of(tasks, &asking, scores.then_some(&judge), prices, &cost::by_characters);
+    let judge = Some(&judge).filter(|_| args.has_judge());
+    let estimate = Estimate::of(tasks, &asking, judge, prices, &cost::by_characters);
     match as_json {
         true => output::data(&serde_json::to_string(&estimate).expect("an estimate is numbers")),
         false => output::data(&told(&estimate)),
