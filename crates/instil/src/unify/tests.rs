@@ -141,9 +141,10 @@ fn rendered(before: &str, between: &str, after: &str) -> Vec<String> {
 
 #[test]
 fn the_template_of_rendered_rows_is_found_again() {
+    // What ends a sentence belongs to its content.
     for (before, between, after, shown) in [
         ("Read this.\n", "\nQuestion: ", "\nAnswer:", "Read this.\n{}\nQuestion: {}\nAnswer:"),
-        ("", "\n\nDoes it follow that ", "? Yes or no?", "{}\n\nDoes it follow that {}? Yes or no?"),
+        ("", "\n\nDoes it follow that ", "? Yes or no?", "{}\n\nDoes it follow that {} Yes or no?"),
         ("premise: ", " [SEP] hypothesis: ", "", "premise: {} [SEP] hypothesis: {}"),
         ("", "\n", "\nAre these the same?\n", "{}\n{}\nAre these the same?\n"),
     ] {

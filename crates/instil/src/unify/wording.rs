@@ -279,7 +279,10 @@ mod tests {
 
     #[test]
     fn a_slot_within_a_sentence_is_referred_to() {
-        insta::assert_snapshot!(said("Suppose {}\nCan we infer that \"{}\"? Yes or no?"), @r#"text 1, text 2 | Suppose [text 1] Can we infer that "[text 2]"? Yes or no?"#);
+        insta::assert_snapshot!(said("Suppose {}\nCan we infer that \"{}\"? Yes or no?"), @r#"
+        text 1, text 2 | Suppose [text 1]
+        Can we infer that "[text 2]"? Yes or no?
+        "#);
         insta::assert_snapshot!(said("{}\n{}\nDoes the word \"{}\" mean the same in both?"), @r#"text 1, text 2, word | Does the word "[word]" mean the same in both?"#);
         insta::assert_snapshot!(said("Answer the following question:\n{}\n"), @"question | Answer the following question.");
         insta::assert_snapshot!(said("Given the following passage\n\n\"{}\",\n\nanswer the following question.\nQuestion: {}\n"), @r#"passage, Question | Given the following passage "[passage]", answer the following question."#);

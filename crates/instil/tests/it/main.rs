@@ -11,3 +11,4 @@ mod lift;
 mod road;
 mod support;
 mod templates;
+mod unify;
