@@ -64,6 +64,8 @@ pub(crate) enum Verb {
     Push(PushArgs),
     /// Put a model behind the OpenAI API.
     Serve(ServeArgs),
+    /// How fast a model runs on this machine, beside what the machine could do and what is installed.
+    Bench(BenchArgs),
     /// Whether this machine, and an endpoint if one is named, is ready.
     Doctor(DoctorArgs),
 }
@@ -121,6 +123,10 @@ pub(crate) struct What {
     /// Give exactly what the published Bonito library gives: its parse, no repairs, no checks
     #[arg(long)]
     pub(crate) reference: bool,
+
+    /// Hold the model to what can be used: one `<|pipe|>`, labels of the kind's sets, extractive answers out of the text
+    #[arg(long)]
+    pub(crate) constrain: bool,
 
     /// The labels for topic_class and sentiment, comma-separated
     #[arg(long, value_delimiter = ',')]
@@ -739,6 +745,37 @@ pub(crate) struct ServeArgs {
 }
 
 #[derive(ClapArgs)]
+pub(crate) struct BenchArgs {
+    /// A folder with weights, a .gguf file, or an id of the Hub [default: a random Llama of 125M weights]
+    #[arg(short, long)]
+    pub(crate) model: Option<String>,
+
+    /// How the weights lie in memory: auto, none, q8_0, q4_k, nf4 [default: auto]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) quantize: Option<String>,
+
+    /// Threads, also of the peers [default: one a processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+
+    /// How often each job is measured; the best counts
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = rounds)]
+    pub(crate) rounds: usize,
+
+    /// Leave out llama.cpp (`llama-bench` on the PATH, or LLAMA_BENCH) and transformers
+    #[arg(long)]
+    pub(crate) no_peers: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Say nothing but errors and the numbers
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(ClapArgs)]
 pub(crate) struct DoctorArgs {
     /// Ask this endpoint which models it has
     #[arg(long, value_name = "URL")]
@@ -758,6 +795,14 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     match number.trim().parse::<f64>() {
         Ok(value) if (0.0..=1.0).contains(&(value / scale)) => Ok(value / scale),
         _ => Err("it is a share such as `0.2` or `20%`".to_owned()),
+    }
+}
+
+/// A number of rounds, one at least.
+fn rounds(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(rounds @ 1..=100) => Ok(rounds),
+        _ => Err("it is a number from 1 to 100".to_owned()),
     }
 }
 

@@ -9,6 +9,12 @@ pub(crate) const OPENAI_BASE_URL: &str = "OPENAI_BASE_URL";
 /// The key that `serve` asks of its clients. It is never printed or stored.
 pub(crate) const INSTIL_API_KEY: &str = "INSTIL_API_KEY";
 
+/// llama.cpp's `llama-bench`, where it isn't on the PATH.
+pub(crate) const LLAMA_BENCH: &str = "LLAMA_BENCH";
+
+/// The folders of programs, where `bench` looks for peers.
+pub(crate) const PATH: &str = "PATH";
+
 /// The folder of the Hub's cache.
 pub(crate) const HF_HUB_CACHE: &str = "HF_HUB_CACHE";
 

@@ -50,6 +50,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Pull(args) => commands::pull::run(args),
         Verb::Push(args) => commands::push::run(args),
         Verb::Serve(args) => commands::serve::run(args),
+        Verb::Bench(args) => commands::bench::run(args),
         Verb::Doctor(args) => commands::doctor::run(args),
     };
     let code = done.unwrap_or_else(|error| {

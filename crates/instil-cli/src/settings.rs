@@ -15,7 +15,7 @@ use instil::{Error, Result};
 use instil_model::engine::{Engine, Settings};
 use instil_model::weights::{Checkpoint, Options};
 use instil_remote::hub::{self, Transfer};
-use instil_remote::{Api, Config, Endpoint};
+use instil_remote::{Api, Config, Endpoint, Structured};
 
 use crate::args::{
     ApiArg, ConvertWhat, CookWhat, How, HowOfAll, ModelArgs, RowsWhat, TrainHow, TrainWhat, UnifyWhat, What,
@@ -76,6 +76,7 @@ pub(crate) fn what_over(step: &mut Generate, what: What) {
         .to_owned();
     }
     step.reference |= what.reference;
+    step.constrain |= what.constrain;
 }
 
 /// Puts the flags that say how to run over a recipe's step, and the environment below them.
@@ -288,10 +289,14 @@ pub(crate) fn model(step: &Generate, local: Option<&Local>) -> Result<Box<dyn La
     }
 }
 
-/// The model that is to be measured; none if Ctrl-C came while its weights were fetched.
-pub(crate) fn measured(args: &ModelArgs, progress: &mut Progress) -> Result<Option<Box<dyn LanguageModel>>> {
+/// The model that is to be measured, and perhaps held to something; none if Ctrl-C came while its weights were fetched.
+pub(crate) fn measured(
+    args: &ModelArgs,
+    constrain: bool,
+    progress: &mut Progress,
+) -> Result<Option<Box<dyn LanguageModel>>> {
     needs_model(args)?;
-    let mut step = Generate::default();
+    let mut step = Generate { constrain, ..Generate::default() };
     if let Some(model) = &args.model {
         step.model.clone_from(model);
     }
@@ -384,9 +389,19 @@ impl Local {
         Ok(tokenizer.map(|tokenizer| Window { tokens: checkpoint.config().positions, tokenizer }))
     }
 
+    /// Where they are.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The model, in memory.
     pub(crate) fn load(&self) -> Result<Engine> {
-        Engine::load(&self.path, &self.settings)
+        self.load_with(|settings| settings)
+    }
+
+    /// [`Local::load`] with other settings.
+    pub(crate) fn load_with(&self, change: impl FnOnce(Settings) -> Settings) -> Result<Engine> {
+        Engine::load(&self.path, &change(self.settings.clone()))
     }
 }
 
@@ -487,6 +502,13 @@ fn endpoint_config(step: &Generate, endpoint: &str) -> Result<Config> {
         model: Some(step.model.clone()).filter(|model| model != "rules"),
         api_key: env::get(env::OPENAI_API_KEY),
         api,
+        // The schema of `instruct` prompts is sent anyway; then it has to be obeyed.
+        structured: if step.constrain && step.prompt == Style::Instruct.name() {
+            Structured::On
+        } else {
+            Structured::Auto
+        },
+        constrain: step.constrain && step.prompt == Style::Bonito.name(),
         concurrency,
         timeout: Duration::from_secs(step.timeout.max(1)),
         ..Config::new(endpoint)

@@ -5,6 +5,7 @@
 //! [`kernel`] for the arithmetic.
 
 pub mod adapter;
+pub mod bench;
 pub mod decoder;
 pub mod engine;
 pub mod kernel;

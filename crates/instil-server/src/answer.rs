@@ -145,7 +145,7 @@ impl Answer {
                     Finish::Length => "length",
                 });
             }
-            TokenEvent::Refused { why, .. } => return Err(Refusal::new(500, "server_error", why)),
+            TokenEvent::Refused { why, .. } => return Err(Refusal::invalid(why)),
         }
         Ok(())
     }

@@ -67,6 +67,7 @@ fn completions(call: Completions, shared: &Shared) -> Result<Prepared, Refusal> 
             continues: true,
             logprobs: call.logprobs,
             echo: call.echo,
+            constraint: call.common.constraint.clone(),
             ..TokenRequest::new(shared.number(), tokens, call.common.sampling.clone())
         });
     }
@@ -86,6 +87,7 @@ fn chat(call: Chat, shared: &Shared) -> Result<Prepared, Refusal> {
         samples: call.common.n,
         ends: call.common.ends,
         logprobs: call.logprobs,
+        constraint: call.common.constraint.clone(),
         ..TokenRequest::new(shared.number(), tokens, call.common.sampling.clone())
     };
     let requests = vec![request];

@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 pub use self::score::scores;
 use crate::error::{Error, Result};
-use crate::lm::{Completion, Constraint, Event, Input, LanguageModel, Next, Outcome, Request, Session};
+use crate::lm::{Completion, Event, Input, LanguageModel, Next, Outcome, Request, Session};
 
 /// The layout of the tables; a journal of another one is refused.
 const VERSION: i64 = 1;
@@ -117,10 +117,7 @@ impl Journal {
                 part(&serde_json::to_vec(messages).expect("messages are strings"));
             }
         }
-        match &request.constraint {
-            Constraint::Free => part(b""),
-            Constraint::JsonSchema(schema) => part(schema.to_string().as_bytes()),
-        }
+        part(&request.constraint.key());
         part(&serde_json::to_vec(&request.sampling).expect("sampling is numbers and strings"));
         part(&request.seed.to_le_bytes());
         part(&sample.to_le_bytes());

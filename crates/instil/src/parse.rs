@@ -192,6 +192,23 @@ const MARKERS: [&str; 16] = [
     "<|eot_id|>",
 ];
 
+/// Beginnings of the filter that CTGA's templates cut passages by, as they leak.
+const FILTERS: [&str; 2] = ["| truncate", "|truncate"];
+
+/// The markers that are leaks in a completion about this passage.
+pub(crate) fn markers_not_in(passage: &str) -> impl Iterator<Item = &'static str> {
+    MARKERS.into_iter().chain(FILTERS).filter(move |marker| !passage.contains(marker))
+}
+
+/// What is asked, without the passage: `instruction` has its placeholder, or quotes the stripped passage.
+pub(crate) fn without_passage(instruction: &str, passage: &str) -> String {
+    match passage {
+        _ if instruction.contains(PLACEHOLDER) => instruction.replace(PLACEHOLDER, " "),
+        passage if !passage.is_empty() && instruction.contains(passage) => instruction.replace(passage, " "),
+        _ => instruction.to_owned(),
+    }
+}
+
 fn finish(
     instruction: &str,
     response: &str,
@@ -222,12 +239,7 @@ fn finish(
 
     let given = instruction.contains(PLACEHOLDER);
     let quoted = !given && !passage.is_empty() && instruction.contains(passage);
-    let ask = match (given, quoted) {
-        (true, _) => instruction.replace(PLACEHOLDER, " "),
-        (_, true) => instruction.replace(passage, " "),
-        _ => instruction.clone(),
-    };
-    let ask = python_strip(&ask).to_owned();
+    let ask = python_strip(&without_passage(&instruction, passage)).to_owned();
     // To continue the passage, or to write it, the passage alone can be the whole instruction.
     let may_be_bare = matches!(asked.kind, TaskKind::SentComp | TaskKind::TextGen);
     if instruction.is_empty() || squash(&ask).trim().is_empty() && !may_be_bare {

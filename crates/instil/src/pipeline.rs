@@ -41,6 +41,8 @@ pub struct Road {
     pub style: Style,
     /// Whether to give exactly what the published library gives: its parse, no checks.
     pub reference: bool,
+    /// Whether completions are held to what the parse and the checks take.
+    pub constrain: bool,
     /// How documents are cut.
     pub chunker: Chunker,
     /// How tokens are drawn.
@@ -71,7 +73,7 @@ impl Road {
             sampling: self.sampling.clone(),
             seed: seed_of(self.seed, &[&passage.document, &span, kind.short()]),
             samples: (0..self.samples).collect(),
-            constraint: self.style.constraint(),
+            constraint: self.style.constraint(kind, &passage.text, &self.labels, self.constrain),
         }
     }
 

@@ -124,6 +124,10 @@ pub(crate) struct EvalArgs {
     #[arg(long)]
     pub(crate) in_words: bool,
 
+    /// Hold it to the choices' texts: what it writes is one of them
+    #[arg(long, requires = "in_words", conflicts_with = "replay")]
+    pub(crate) constrain: bool,
+
     /// The most rows of each benchmark, the first ones
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,

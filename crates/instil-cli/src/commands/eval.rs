@@ -39,7 +39,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<u8> {
     let mut progress = Progress::start(args.quiet);
     let model: Box<dyn LanguageModel> = match &args.replay {
         Some(recording) => Box::new(Replay::open(recording)?),
-        None => match settings::measured(&args.model, &mut progress)? {
+        None => match settings::measured(&args.model, args.constrain, &mut progress)? {
             Some(model) => model,
             None => {
                 progress.finish();
@@ -121,6 +121,7 @@ impl<'a> Asked<'a> {
             together: args.together,
             // A recording has texts and no likelihoods.
             in_words: args.in_words || args.replay.is_some(),
+            constrain: args.constrain,
             limit: args.limit.unwrap_or(u64::MAX),
         };
         Ok(Self { benchmark, settings, data: &args.data })
@@ -134,6 +135,10 @@ impl<'a> Asked<'a> {
     fn check(&self, model: &dyn LanguageModel, is_endpoint: bool) -> Result<()> {
         let name = &self.benchmark.name;
         let needs_text = match &self.benchmark.kind {
+            _ if self.settings.constrain && !model.capabilities().constrains => {
+                return Err(Error::usage(format!("`{}` can't be held to choices", model.identity()))
+                    .with_hint("leave out --constrain: then what it writes is compared with them"));
+            }
             _ if self.settings.in_words => return Ok(()),
             Kind::Generate { .. } => return Ok(()),
             Kind::Greedy { .. } => false,
@@ -196,8 +201,8 @@ fn what(asked: &[Asked<'_>], model: &dyn LanguageModel, seed: u64) -> Result<Val
         let files = one.rows()?.files;
         let files: Vec<Value> =
             files.iter().map(|file| json!({"name": &*file.name, "bytes": file.bytes})).collect();
-        let Settings { wrap, together, in_words, limit } = &one.settings;
-        Ok(json!({
+        let Settings { wrap, together, in_words, constrain, limit } = &one.settings;
+        let mut what = json!({
             "benchmark": one.benchmark.name,
             "hash": one.benchmark.hash,
             "files": files,
@@ -205,7 +210,11 @@ fn what(asked: &[Asked<'_>], model: &dyn LanguageModel, seed: u64) -> Result<Val
             "together": together,
             "in_words": in_words,
             "limit": (*limit < u64::MAX).then_some(limit),
-        }))
+        });
+        if *constrain {
+            what["constrain"] = true.into();
+        }
+        Ok(what)
     };
     let benchmarks = asked.iter().map(of).collect::<Result<Vec<Value>>>()?;
     Ok(json!({"model": &*model.identity(), "seed": seed, "benchmarks": benchmarks}))

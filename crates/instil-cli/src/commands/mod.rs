@@ -1,5 +1,6 @@
 //! The verbs, a file each: settle, call the library, print. What every run does before and after stands here.
 
+pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod check_dataset;
 pub(crate) mod check_script;

@@ -33,7 +33,7 @@ pub(crate) fn run(args: ScoreArgs) -> Result<u8> {
     }
     catch_interrupts()?;
     let mut progress = Progress::start(args.quiet);
-    let Some(model) = settings::measured(&args.model, &mut progress)? else {
+    let Some(model) = settings::measured(&args.model, false, &mut progress)? else {
         progress.finish();
         output::talk("interrupted; the same command goes on where this one stopped");
         return Ok(exit::INTERRUPTED);

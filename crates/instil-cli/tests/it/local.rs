@@ -208,3 +208,70 @@ fn real_weights_go_the_whole_road() {
     assert_eq!(report["stages"][0]["out"], 50);
     assert!(report["tokens"]["completion"].as_u64().unwrap() > 1000, "{report}");
 }
+
+#[test]
+fn a_constrained_run_keeps_what_parses() {
+    let place = Place::new();
+    let config = serde_json::json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 320,
+        "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": true,
+    });
+    place.write("tiny.json", config.to_string());
+    place.write("corpus.jsonl", corpus(6));
+    let rows = r#"{"prompt": "What sat on the mat?", "completion": "A cat sat there. Yes, no, maybe."}"#;
+    place.write("rows.jsonl", format!("{rows}\n").repeat(8));
+    place.ok(&[
+        "train",
+        "rows.jsonl",
+        "--new-model",
+        "tiny.json",
+        "-o",
+        "model",
+        "--steps",
+        "1",
+        "--validation",
+        "0",
+        "-q",
+    ]);
+    let run = |output, more: &[&str]| {
+        let args = ["generate", "corpus.jsonl", "--model", "model", "-o", output, "--max-tokens", "50"];
+        let tasks =
+            ["--task", "exqa,ynqa,nli,topic_class", "--labels", "news,sport", "--journal", "journal.sqlite"];
+        place.ok(&[&args[..], &tasks, &["--temperature", "1", "-n", "3", "-q"], more].concat());
+        assert_closes(&place.path(output));
+        report(&place.path(output))
+    };
+    let parse = |report: &Value| {
+        let stages = report["stages"].as_array().unwrap();
+        stages.iter().find(|stage| stage["name"] == "parse").unwrap().clone()
+    };
+    let free = run("free", &[]);
+    assert_eq!(parse(&free)["out"], 0, "{free}");
+    let held = run("held", &["--constrain", "--threads", "1"]);
+    let parsed = parse(&held);
+    assert!(parsed["in"].as_u64().unwrap() >= 72, "{held}");
+    assert_eq!((&parsed["in"], &parsed["rejects"]), (&parsed["out"], &serde_json::json!({})), "{held}");
+    assert!(held["rows"].as_u64().unwrap() > 20, "{held}");
+    for word in ["not_yes_no", "not_a_label", "answer_not_in_text"] {
+        assert!(!held.to_string().contains(word), "{held}");
+    }
+    assert!(run("again", &["--constrain"])["seconds"].as_f64().unwrap() < 60.0);
+    assert!(bytes(&place.path("held")) == bytes(&place.path("again")));
+    let told = place.ok(&["stats", "held"]);
+    assert!(told.contains("exqa") && told.contains("kept"), "{told}");
+}
+
+#[test]
+fn who_cannot_be_constrained_says_so() {
+    let place = Place::new();
+    place.write("a.txt", "A cat sat on the mat.");
+    let told = |args: &[&str]| {
+        let told = place.told(&[&["generate", "a.txt", "-o", "out", "--constrain"], args].concat());
+        told.split_once("--- stderr\n").unwrap().1.to_owned()
+    };
+    assert!(told(&[]).contains("right by construction"), "{}", told(&[]));
+    assert!(told(&["--reference"]).contains("constrains nothing"));
+    place.write("r.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}\n");
+    assert!(told(&["--replay", "r.jsonl"]).contains("a recording says what it says"));
+}

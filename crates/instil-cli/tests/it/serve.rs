@@ -504,3 +504,24 @@ fn a_stop_does_not_wait_for_ever() {
     assert!(begun.elapsed() < Duration::from_secs(15));
     drop(client);
 }
+
+#[test]
+fn a_choice_is_all_that_is_said() {
+    let served = Served::start(&[]);
+    let texts = ["the wheel", "a mill"];
+    for (field, value) in [("guided_choice", json!(texts)), ("structured_outputs", json!({"choice": texts}))]
+    {
+        let mut body = json!({"prompt": "a cat", "max_tokens": 20, "n": 6, "seed": 1});
+        body[field] = value;
+        let reply = served.post("/v1/completions", &body);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let answer: Value = serde_json::from_str(&reply.body).unwrap();
+        for choice in answer["choices"].as_array().unwrap() {
+            assert!(texts.contains(&choice["text"].as_str().unwrap()), "{answer}");
+            assert_eq!(choice["finish_reason"], "stop");
+        }
+    }
+    let body = json!({"prompt": "a cat", "max_tokens": 1, "guided_choice": ["the wheel turns"]});
+    let reply = served.post("/v1/completions", &body);
+    assert!(reply.status == 400 && reply.body.contains("and it may have 1"), "{reply:?}");
+}

@@ -22,8 +22,8 @@ pub use cache::Cache;
 pub use config::{Activation, Bias, Config, Family, Norm, Residual, Rope, RopeScaling};
 use ops::{Add, Gelu, Linear, Rotate, SwiGlu};
 
-use crate::kernel::Matrix;
 pub use crate::kernel::attend::BLOCK;
+use crate::kernel::{Dtype, Matrix};
 use attention::Row;
 
 /// A decoder-only transformer with its weights.
@@ -108,6 +108,14 @@ impl Step {
         self.segments.push(Segment { rows: first..self.tokens.len(), start, blocks: blocks.to_vec() });
     }
 
+    /// Adds tokens behind those of the last sequence.
+    pub fn extend(&mut self, tokens: &[u32]) {
+        self.tokens.extend_from_slice(tokens);
+        if let Some(segment) = self.segments.last_mut() {
+            segment.rows.end = self.tokens.len();
+        }
+    }
+
     /// Whose each row is and where it stands.
     fn rows(&self) -> impl Iterator<Item = Row> {
         (0..).zip(&self.segments).flat_map(|(number, segment)| {
@@ -118,7 +126,39 @@ impl Step {
     }
 }
 
+/// What a forward pass takes at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Bytes of weights that are read, however many rows there are.
+    pub bytes: usize,
+    /// Multiply-adds with weights of each row.
+    pub row: usize,
+    /// Multiply-adds of each row whose logits are wanted, besides.
+    pub head: usize,
+    /// Whether most of them are multiply-adds of 8-bit integers.
+    pub integers: bool,
+}
+
 impl Decoder {
+    /// What a forward pass takes at least; attention, which depends on the rows, isn't counted.
+    pub fn cost(&self) -> Cost {
+        let mut cost = Cost { head: self.head.weight.n() * self.head.weight.k(), ..Cost::default() };
+        cost.bytes = self.head.weight.bytes();
+        for block in &self.blocks {
+            let feed = match &block.feed {
+                Feed::Gated { gate, up, down } => vec![gate, up, down],
+                Feed::Plain { up, down, .. } => vec![up, down],
+            };
+            for linear in [&block.q, &block.k, &block.v, &block.out].into_iter().chain(feed) {
+                cost.bytes += linear.weight.bytes();
+                cost.row += linear.weight.n() * linear.weight.k();
+                let dtype = linear.weight.dtype();
+                cost.integers = matches!(dtype, Dtype::Q8_0 | Dtype::Q4K | Dtype::Q6K);
+            }
+        }
+        cost
+    }
+
     /// What it is.
     pub fn config(&self) -> &Config {
         &self.config

@@ -4,6 +4,8 @@
 //! forward pass after the other (`schedule`).
 
 mod blocks;
+mod constraint;
+mod lookup;
 mod sample;
 mod schedule;
 mod score;
@@ -12,29 +14,36 @@ mod session;
 mod text;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use instil::chat_template::{ChatTemplate, Conversation, Moment, SpecialTokens, TODAY};
 pub use instil::lm::tokens::{Finish, TokenEvent as Event, TokenRequest};
-use instil::lm::{Capabilities, LanguageModel, Message, Prefill, Scoring, Session};
+use instil::lm::{Capabilities, Constraint, LanguageModel, Message, Prefill, Sampling, Scoring, Session};
 pub use instil::lm::{Score, Scored};
 use instil::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Map, Value};
 
 use self::blocks::Blocks;
+use self::constraint::{Constraints, Form, Vocabulary};
 pub use self::score::Tokens;
 pub use self::session::{Stream, Streamed};
 use crate::adapter::Adapter;
-use crate::decoder::{BLOCK, Cache, Config, Decoder};
+use crate::decoder::{BLOCK, Cache, Config, Cost, Decoder};
+use crate::kernel::limits::Limits;
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Checkpoint, Options, human};
 
 /// What decides the bits of a logit besides weights and tokens. A change of it makes journals ask again.
-const NUMERICS: &str = "instil-model 1";
+const NUMERICS: &str = "instil-model 2";
 
 /// Tokens of cache that each sequence under way has on average, where memory allows.
 const TOKENS_PER_SEQUENCE: usize = 1024;
+
+/// The most rows of a forward pass in which tokens are guessed. So many cost little more than one, since weights are waited
+/// for; from there on each row costs its time, and a wrong guess is lost.
+const GUESSED_ROWS: usize = 16;
 
 /// How an engine runs. None of it changes what comes out, but for [`Options::quantize`] and the
 /// adapter.
@@ -52,6 +61,8 @@ pub struct Settings {
     pub rows: usize,
     /// Whether what prompts have in common at their heads is computed once.
     pub share_prefixes: bool,
+    /// Whether tokens are guessed from what was read and written before, where a forward pass has room for more rows.
+    pub speculate: bool,
     /// The most bytes of the key-value cache; none means what is useful and fits into half of the free memory.
     pub cache_bytes: Option<usize>,
 }
@@ -65,6 +76,7 @@ impl Default for Settings {
             sequences: 64,
             rows: 256,
             share_prefixes: true,
+            speculate: true,
             cache_bytes: None,
         }
     }
@@ -84,6 +96,10 @@ struct Inner {
     pool: ThreadPool,
     limits: schedule::Limits,
     memory: Mutex<Memory>,
+    /// Made when the first completion is held to something.
+    constraints: OnceLock<Result<Arc<Constraints>, String>>,
+    guessed: AtomicU64,
+    guessed_right: AtomicU64,
 }
 
 /// The cache and who uses what of it. One session or scoring at a time has it.
@@ -129,6 +145,7 @@ impl Engine {
             sequences: settings.sequences.max(1),
             rows: settings.rows.max(1),
             window: config.positions.min(blocks * BLOCK),
+            guessed: if settings.speculate { GUESSED_ROWS } else { 0 },
         };
         let memory = Memory {
             cache: Cache::new(config, blocks),
@@ -150,6 +167,9 @@ impl Engine {
                 pool,
                 limits,
                 memory: Mutex::new(memory),
+                constraints: OnceLock::new(),
+                guessed: AtomicU64::new(0),
+                guessed_right: AtomicU64::new(0),
             }),
         })
     }
@@ -162,6 +182,32 @@ impl Engine {
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.inner.tokenizer
+    }
+
+    /// How many tokens were guessed so far in all sessions ([`Settings::speculate`]), and how many of them came.
+    pub fn guesses(&self) -> (u64, u64) {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (count(&self.inner.guessed), count(&self.inner.guessed_right))
+    }
+
+    /// What a forward pass takes at least.
+    pub fn cost(&self) -> Cost {
+        self.inner.decoder.cost()
+    }
+
+    /// The most rows of a forward pass, unless more sequences than that are running.
+    pub fn rows(&self) -> usize {
+        self.inner.limits.rows
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        self.inner.pool.current_num_threads()
+    }
+
+    /// What this machine can do at the most, measured on the engine's threads.
+    pub fn limits(&self) -> Limits {
+        self.inner.pool.install(Limits::measure)
     }
 
     /// The most tokens of prompt and completion together: the model's window, or what the cache holds.
@@ -232,6 +278,25 @@ impl Inner {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What a completion of a prompt of so many tokens is held to; or why it can't be.
+    fn form(
+        &self,
+        constraint: &Constraint,
+        sampling: &Sampling,
+        prompt: usize,
+        continues: bool,
+    ) -> Result<Option<Form>, String> {
+        if matches!(constraint, Constraint::Free | Constraint::JsonSchema(_)) {
+            return Ok(None);
+        }
+        let vocab = self.decoder.config().vocab;
+        let make = || Vocabulary::of(&self.tokenizer, vocab).map(|made| Arc::new(Constraints::new(made)));
+        let shared = self.constraints.get_or_init(make).as_ref().map_err(String::clone)?;
+        let left = (sampling.max_tokens as usize).min(self.limits.window - prompt);
+        // The window is far below 2^32.
+        Form::of(shared, constraint, continues, left as u32)
+    }
+
     /// The tokens of a conversation that is to be answered.
     fn answer(&self, messages: &[Message]) -> Result<Vec<u32>> {
         let messages: Vec<_> = messages
@@ -281,6 +346,8 @@ impl LanguageModel for Engine {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             json_schema: false,
+            constrains: Vocabulary::can_be_made(&self.inner.tokenizer).is_ok()
+                && Vocabulary::has_pipe(&self.inner.tokenizer),
             messages: self.inner.template.is_some(),
             journaled: true,
             scores: true,

@@ -39,7 +39,7 @@ pub(super) fn is_penalised(sampling: &Sampling) -> bool {
         || sampling.frequency_penalty != 0.0
 }
 
-/// The token that follows. `step` counts the tokens generated before; `logits` are changed by penalties.
+/// The token that follows. `step` counts the tokens generated before; `logits` are used up.
 pub(super) fn next(
     logits: &mut [f32],
     sampling: &Sampling,
@@ -113,31 +113,47 @@ fn greedy(logits: &[f32]) -> u32 {
     best.0
 }
 
-fn draw(logits: &[f32], sampling: &Sampling, unit: f64) -> u32 {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weight = |logit: f32| ((f64::from(logit) - f64::from(max)) / sampling.temperature).exp();
-    // Weights are relative to the likeliest, whose weight is 1, and so is `min_p`.
-    let mut all: Vec<(u32, f64)> = (0..)
-        .zip(logits)
-        .map(|(token, &logit)| (token, weight(logit)))
-        .filter(|(_, weight)| *weight > 0.0 && *weight >= sampling.min_p)
-        .collect();
-    let top_k = if sampling.top_k == 0 { all.len() } else { sampling.top_k as usize };
-    if top_k < all.len() {
-        all.select_nth_unstable_by(top_k, by_weight);
-        all.truncate(top_k);
+/// A token by its weight among the candidates; `logits` become weights, relative to the likeliest one's, which is 1.
+fn draw(logits: &mut [f32], sampling: &Sampling, unit: f64) -> u32 {
+    let scale = (1.0 / sampling.temperature).min(f64::from(f32::MAX));
+    let mut total = rows::weigh(logits, scale as f32);
+    let is_narrowed = sampling.top_k > 0 || sampling.min_p > 0.0;
+    if !is_narrowed && sampling.top_p >= 1.0 {
+        let weights = (0..).zip(logits.iter().map(|weight| f64::from(*weight)));
+        return among(weights, unit * total);
     }
-    let total: f64 = all.iter().map(|(_, weight)| weight).sum();
+    // So light that all of them together are less than what the nucleus leaves out; half of it, for rounding.
+    let light = if is_narrowed { 0.0 } else { 0.5 * (1.0 - sampling.top_p) * total / logits.len() as f64 };
+    let least = sampling.min_p.max(light) as f32;
+    let mut all: Vec<(u32, f64)> = (0..)
+        .zip(&*logits)
+        .filter(|(_, weight)| **weight > 0.0 && **weight >= least)
+        .map(|(token, weight)| (token, f64::from(*weight)))
+        .collect();
+    if is_narrowed {
+        let top_k = if sampling.top_k == 0 { all.len() } else { sampling.top_k as usize };
+        if top_k < all.len() {
+            all.select_nth_unstable_by(top_k, by_weight);
+            all.truncate(top_k);
+        }
+        total = all.iter().map(|(_, weight)| weight).sum();
+    }
     let nucleus = if sampling.top_p < 1.0 { self::nucleus(&mut all, sampling.top_p * total) } else { total };
-    let mut left = unit * nucleus;
-    for (token, weight) in &all {
+    among(all.iter().copied(), unit * nucleus)
+}
+
+/// The candidate at which the weights reach `left`.
+fn among(candidates: impl Iterator<Item = (u32, f64)>, mut left: f64) -> u32 {
+    // Rounding may leave a crumb; the last candidate is as good as any. Without a candidate nothing was finite.
+    let mut last = 0;
+    for (token, weight) in candidates.filter(|(_, weight)| *weight > 0.0) {
+        last = token;
         left -= weight;
         if left < 0.0 {
-            return *token;
+            break;
         }
     }
-    // Rounding may leave a crumb; the last candidate is as good as any. Without a candidate nothing was finite.
-    all.last().map_or(0, |(token, _)| *token)
+    last
 }
 
 fn by_weight(one: &(u32, f64), two: &(u32, f64)) -> Ordering {
@@ -256,6 +272,25 @@ mod tests {
         }
         assert_eq!(nucleus(&mut quick, mass), sum);
         assert_eq!(quick, sorted[..kept]);
+    }
+
+    /// What is too light for the nucleus is left out before anything is sorted.
+    #[test]
+    fn a_draw_is_the_same_with_and_without_what_is_too_light() {
+        for seed in 0..200_u64 {
+            let logits: Vec<f32> = (0..700)
+                .map(|token| {
+                    (rng::nth(seed, token) % 4000) as f32 / if seed % 2 == 0 { 100.0 } else { 2000.0 }
+                })
+                .collect();
+            let sampling = Sampling { temperature: 0.7, top_p: 0.5 + 0.002 * seed as f64, ..sampling() };
+            // All are candidates, so that none is too light.
+            let all = Sampling { top_k: 700, ..sampling.clone() };
+            for step in 0..20 {
+                let one = next(&mut logits.clone(), &sampling, None, seed, step);
+                assert_eq!(one, next(&mut logits.clone(), &all, None, seed, step), "{seed} {step}");
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! cache has room for its prompt and all tokens it may generate, so that none has to be put out again.
 //! None of this changes a bit of what comes out ([`crate::decoder`]).
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use instil::rng::sample_seed;
 use rayon::prelude::*;
 
 use super::blocks::{Blocks, Wait};
+use super::constraint::Form;
+use super::lookup::Lookup;
 use super::sample::{self, Seen};
 use super::text::Text;
 use crate::decoder::{Cache, Decoder, Step};
@@ -24,7 +27,6 @@ use crate::tokenizer::Tokenizer;
 const LOGIT_ROWS: usize = 64;
 
 /// A prompt and what is wanted of it.
-#[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) request: u64,
     /// At least one token, and fewer than the window.
@@ -40,6 +42,8 @@ pub(super) struct Ask {
     pub(super) logprobs: Option<usize>,
     /// Whether the prompt's log-probabilities are wanted too.
     pub(super) echo: bool,
+    /// What the completion is held to.
+    pub(super) form: Option<Form>,
 }
 
 /// The limits of one engine.
@@ -51,6 +55,15 @@ pub(super) struct Limits {
     pub(super) rows: usize,
     /// The most tokens of a sequence.
     pub(super) window: usize,
+    /// The most rows of a step in which tokens are guessed.
+    pub(super) guessed: usize,
+}
+
+/// How many tokens were guessed, and how many of them came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Guesses {
+    pub(super) made: u64,
+    pub(super) right: u64,
 }
 
 /// The sequences of one session.
@@ -61,6 +74,7 @@ pub(super) struct Scheduler<'a> {
     waiting: VecDeque<Ask>,
     running: Vec<Sequence>,
     logits: Vec<f32>,
+    guesses: Guesses,
 }
 
 struct Sequence {
@@ -80,6 +94,10 @@ struct Sequence {
     sampling: Arc<Sampling>,
     seed: u64,
     seen: Option<Seen>,
+    form: Option<Form>,
+    lookup: Lookup,
+    /// How many tokens were guessed in this step.
+    guessed: usize,
     text: Text,
     ends: bool,
     logprobs: Option<usize>,
@@ -95,8 +113,8 @@ struct Sequence {
 enum Wanted {
     /// How likely this token of the prompt was.
     Prompt(u32),
-    /// The token that follows.
-    Next,
+    /// The token that follows `fed`, the one at `place`. Where it was guessed, the row counts only if it came.
+    Next { place: usize, fed: u32 },
     /// Nothing: a prompt that isn't to be completed has ended here.
     Nothing,
 }
@@ -108,9 +126,31 @@ enum Computed {
     Nothing,
 }
 
+/// The rows of a step.
+struct Rows {
+    step: Step,
+    /// How many each sequence has.
+    chunks: Vec<usize>,
+    /// What those with logits are for, each with the place of its sequence.
+    wanted: Vec<(usize, Wanted)>,
+}
+
 impl<'a> Scheduler<'a> {
     pub(super) fn new(decoder: &'a Decoder, tokenizer: &'a Tokenizer, limits: Limits) -> Self {
-        Self { decoder, tokenizer, limits, waiting: VecDeque::new(), running: Vec::new(), logits: Vec::new() }
+        Self {
+            decoder,
+            tokenizer,
+            limits,
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            logits: Vec::new(),
+            guesses: Guesses::default(),
+        }
+    }
+
+    /// What was guessed since this was asked.
+    pub(super) fn take_guesses(&mut self) -> Guesses {
+        std::mem::take(&mut self.guesses)
     }
 
     pub(super) fn push(&mut self, ask: Ask) {
@@ -152,7 +192,7 @@ impl<'a> Scheduler<'a> {
         tell: &mut dyn FnMut(Event),
     ) -> candle_core::Result<()> {
         self.admit(blocks);
-        let (step, chunks, wanted) = self.rows();
+        let Rows { step, chunks, wanted } = self.rows();
         let hidden = self.decoder.forward(&step, cache)?; // [wanted, hidden]
         for (sequence, chunk) in self.running.iter_mut().zip(&chunks) {
             sequence.filled += chunk;
@@ -165,15 +205,37 @@ impl<'a> Scheduler<'a> {
             let rows = hidden.narrow(0, first, wanted.len())?;
             first += wanted.len();
             self.decoder.logits(&rows, &mut self.logits)?; // [rows, vocab]
-            let running = &self.running;
-            let computed: Vec<Computed> = wanted
-                .par_iter()
-                .zip(self.logits.par_chunks_mut(vocab))
-                .map(|((place, wanted), logits)| running[*place].compute(*wanted, logits))
+            let (running, tokenizer) = (&self.running, self.tokenizer);
+            let mut logits = self.logits.as_mut_slice();
+            // What follows one token decides whether the next guess counts, so a sequence's rows are taken in order.
+            let together = |one: &(usize, Wanted), two: &(usize, Wanted)| {
+                one.0 == two.0 && matches!(two.1, Wanted::Next { .. })
+            };
+            let groups: Vec<_> = wanted
+                .chunk_by(together)
+                .map(|group| {
+                    let (these, others) = std::mem::take(&mut logits).split_at_mut(group.len() * vocab);
+                    logits = others;
+                    (group, these)
+                })
                 .collect();
-            for ((place, _), computed) in wanted.iter().zip(computed) {
-                self.running[*place].take(computed, self.tokenizer, tell);
+            let computed: Vec<(usize, Vec<Computed>)> = groups
+                .into_par_iter()
+                .map(|(group, logits)| {
+                    let place = group[0].0;
+                    (place, running[place].compute(group, logits.chunks_mut(vocab), tokenizer))
+                })
+                .collect();
+            for (place, computed) in computed {
+                for computed in computed {
+                    self.running[place].take(computed, self.tokenizer, tell);
+                }
             }
+        }
+        for sequence in &mut self.running {
+            let (made, wrong) = sequence.settle();
+            self.guesses.made += made as u64;
+            self.guesses.right += (made - wrong) as u64;
         }
         self.running.retain_mut(|sequence| {
             if let Some(finish) = sequence.ended {
@@ -229,6 +291,9 @@ impl<'a> Scheduler<'a> {
                 filled: lease.filled,
                 seed: sample_seed(ask.seed, ask.sample),
                 seen: sample::is_penalised(&ask.sampling).then(|| Seen::prompt(&ask.prompt)),
+                form: ask.form,
+                lookup: Lookup::default(),
+                guessed: 0,
                 text: Text::new(detokenizer, &ask.sampling.stop),
                 untold: if echo { vec![first_of(&ask.prompt)] } else { Vec::new() },
                 tokens: ask.prompt,
@@ -241,54 +306,147 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// The rows of the next step, how many of them each sequence has, and what the rows with logits are for, with the
-    /// place of their sequence.
-    fn rows(&self) -> (Step, Vec<usize>, Vec<(usize, Wanted)>) {
+    /// The rows of the next step.
+    fn rows(&mut self) -> Rows {
         let mut left = self.limits.rows.saturating_sub(self.running.len());
-        let mut step = Step::default();
-        let mut chunks = Vec::with_capacity(self.running.len());
-        let mut wanted = Vec::with_capacity(self.running.len());
-        for (place, sequence) in self.running.iter().enumerate() {
-            let unfilled = &sequence.tokens[sequence.filled..];
-            // Every sequence has one row at least, so that none waits for the prompts of others.
-            let chunk = unfilled.len().min(1 + left);
+        let mut rows = Rows {
+            step: Step::default(),
+            chunks: Vec::new(),
+            wanted: Vec::with_capacity(self.running.len()),
+        };
+        // Every sequence has one row at least, so that none waits for the prompts of others.
+        let chunks = self.running.iter().map(|sequence| {
+            let chunk = (sequence.tokens.len() - sequence.filled).min(1 + left);
             left -= chunk - 1;
-            step.push(&unfilled[..chunk], sequence.filled, &sequence.blocks);
+            chunk
+        });
+        rows.chunks.extend(chunks);
+        let mut guesses = self.limits.guessed.saturating_sub(rows.chunks.iter().sum());
+        for (place, sequence) in self.running.iter_mut().enumerate() {
+            let chunk = rows.chunks[place];
+            let first = rows.step.tokens.len();
+            let start = sequence.filled;
+            let unfilled = &sequence.tokens[start..];
+            rows.step.push(&unfilled[..chunk], start, &sequence.blocks);
             // Rows of a step are far below 2^32.
-            let end = step.tokens.len() as u32;
+            let end = (first + chunk) as u32;
             if sequence.echo {
                 let following = unfilled.iter().skip(1).take(chunk);
-                step.wanted.extend((end - chunk as u32..).take(following.len()));
-                wanted.extend(following.map(|token| (place, Wanted::Prompt(*token))));
+                rows.step.wanted.extend((first as u32..).take(following.len()));
+                rows.wanted.extend(following.map(|token| (place, Wanted::Prompt(*token))));
             }
-            if chunk == unfilled.len() {
-                step.wanted.push(end - 1);
-                let is_full = sequence.tokens.len() >= sequence.most;
-                wanted.push((place, if is_full { Wanted::Nothing } else { Wanted::Next }));
+            if chunk < unfilled.len() {
+                continue;
             }
-            chunks.push(chunk);
+            rows.step.wanted.push(end - 1);
+            let len = sequence.tokens.len();
+            if len >= sequence.most {
+                rows.wanted.push((place, Wanted::Nothing));
+                continue;
+            }
+            rows.wanted.push((place, Wanted::Next { place: len - 1, fed: sequence.tokens[len - 1] }));
+            // The last token is never fed.
+            let most = guesses.min(sequence.most - len - 1);
+            let guessed = sequence.lookup.guess(&sequence.tokens, most);
+            if guessed.is_empty() {
+                continue;
+            }
+            guesses -= guessed.len();
+            sequence.guessed = guessed.len();
+            rows.chunks[place] += guessed.len();
+            rows.step.extend(guessed);
+            rows.step.wanted.extend((end..).take(guessed.len()));
+            let wanted = (len..).zip(guessed).map(|(at, fed)| (place, Wanted::Next { place: at, fed: *fed }));
+            rows.wanted.extend(wanted);
         }
-        (step, chunks, wanted)
+        rows
     }
 }
 
 impl Sequence {
-    /// What a row of logits says.
-    fn compute(&self, wanted: Wanted, logits: &mut [f32]) -> Computed {
-        match wanted {
-            Wanted::Nothing => Computed::Nothing,
-            Wanted::Prompt(token) => {
-                let likely = sample::Likely::of(logits, self.logprobs.unwrap_or(0));
-                Computed::Prompt(likely.token(logits, token))
+    /// What rows of logits say, as far as they count.
+    fn compute<'a>(
+        &self,
+        wanted: &[(usize, Wanted)],
+        rows: impl Iterator<Item = &'a mut [f32]>,
+        tokenizer: &Tokenizer,
+    ) -> Vec<Computed> {
+        let mut len = self.tokens.len();
+        let mut last = self.tokens.last().copied();
+        let mut seen = self.seen.as_ref().map(Cow::Borrowed);
+        let mut form = self.form.as_ref().map(Cow::Borrowed);
+        let mut computed = Vec::with_capacity(wanted.len());
+        let several = wanted.len() > 1;
+        for ((_, wanted), logits) in wanted.iter().zip(rows) {
+            match *wanted {
+                Wanted::Nothing => computed.push(Computed::Nothing),
+                Wanted::Prompt(token) => {
+                    let likely = sample::Likely::of(logits, self.logprobs.unwrap_or(0));
+                    computed.push(Computed::Prompt(likely.token(logits, token)));
+                }
+                Wanted::Next { place, fed } => {
+                    if self.ended.is_some() || place + 1 != len || last != Some(fed) {
+                        break;
+                    }
+                    let (token, scored) = self.next(len, logits, seen.as_deref(), form.as_deref());
+                    computed.push(Computed::Next(token, scored));
+                    len += 1;
+                    last = Some(token);
+                    if len >= self.most || self.ends && tokenizer.eos().contains(&token) {
+                        break;
+                    }
+                    // What `push` does once the token is taken, for the rows behind it.
+                    if several {
+                        if let Some(seen) = &mut seen {
+                            seen.to_mut().push(token);
+                        }
+                        if let Some(form) = &mut form {
+                            form.to_mut().push(token, (self.most - len) as u32);
+                        }
+                    }
+                }
             }
-            Wanted::Next => {
-                let likely = self.logprobs.map(|top| sample::Likely::of(logits, top));
-                // Penalties change the logits.
-                let raw = (likely.is_some() && self.seen.is_some()).then(|| logits.to_vec());
-                let step = (self.tokens.len() - self.prompt) as u64;
-                let token = sample::next(logits, &self.sampling, self.seen.as_ref(), self.seed, step);
-                let raw = raw.as_deref().unwrap_or(logits);
-                Computed::Next(token, likely.map(|likely| likely.token(raw, token)))
+        }
+        computed
+    }
+
+    /// The token at place `len`, from the logits of the one before.
+    fn next(
+        &self,
+        len: usize,
+        logits: &mut [f32],
+        seen: Option<&Seen>,
+        form: Option<&Form>,
+    ) -> (u32, Option<TokenLogprob>) {
+        let likely = self.logprobs.map(|top| sample::Likely::of(logits, top));
+        // A draw uses them up.
+        let raw = likely.is_some().then(|| logits.to_vec());
+        // Tokens of a sequence are far below 2^32.
+        let mask = form.map(|form| form.mask((self.most - len) as u32));
+        if let Some(mask) = &mask {
+            mask.apply(logits);
+        }
+        let step = (len - self.prompt) as u64;
+        let mut token = sample::next(logits, &self.sampling, seen, self.seed, step);
+        // Logits that are no numbers decide nothing.
+        if let Some(first) = mask.filter(|mask| !mask.allows(token)).and_then(|mask| mask.first()) {
+            token = first;
+        }
+        let raw = raw.as_deref().unwrap_or(logits);
+        (token, likely.map(|likely| likely.token(raw, token)))
+    }
+
+    /// After a step: what was fed and didn't come isn't in the cache. How many tokens were guessed, and
+    /// how many of them wrongly.
+    fn settle(&mut self) -> (usize, usize) {
+        let fed = self.filled;
+        self.filled = fed.min(self.tokens.len() - 1);
+        match std::mem::take(&mut self.guessed) {
+            0 => (0, 0),
+            guessed => {
+                let wrong = (fed - self.filled).min(guessed);
+                self.lookup.learn(guessed, wrong);
+                (guessed, wrong)
             }
         }
     }
@@ -297,6 +455,9 @@ impl Sequence {
     fn take(&mut self, computed: Computed, tokenizer: &Tokenizer, tell: &mut dyn FnMut(Event)) {
         if let Computed::Prompt(scored) = computed {
             self.untold.push(scored);
+            return;
+        }
+        if self.ended.is_some() {
             return;
         }
         if std::mem::take(&mut self.echo) {
@@ -324,6 +485,9 @@ impl Sequence {
         }
         if let Some(seen) = &mut self.seen {
             seen.push(token);
+        }
+        if let Some(form) = &mut self.form {
+            form.push(token, (self.most - self.tokens.len()) as u32);
         }
         let (text, stopped) = self.text.push(token);
         if !text.is_empty() {

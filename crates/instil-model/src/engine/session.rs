@@ -231,6 +231,9 @@ fn run(
             }
         }
         scheduler.step(cache, blocks, &mut |event| told(event, &mut listeners, tell))?;
+        let guesses = scheduler.take_guesses();
+        inner.guessed.fetch_add(guesses.made, Ordering::Relaxed);
+        inner.guessed_right.fetch_add(guesses.right, Ordering::Relaxed);
     }
     scheduler.clear(blocks);
     Ok(())
@@ -268,8 +271,13 @@ fn take(inner: &Inner, request: Request, scheduler: &mut Scheduler<'_>, tell: &m
         Input::Messages(messages) => inner.answer(messages),
     };
     let sampling = Arc::new(request.sampling);
-    match tokens.map_err(|e| e.to_string()).and_then(|tokens| fitting(inner, tokens, 1)) {
-        Ok(prompt) => {
+    let fitted = tokens.map_err(|e| e.to_string()).and_then(|tokens| {
+        let prompt = fitting(inner, tokens, 1)?;
+        let form = inner.form(&request.constraint, &sampling, prompt.len(), false)?;
+        Ok((prompt, form))
+    });
+    match fitted {
+        Ok((prompt, form)) => {
             for sample in request.samples {
                 scheduler.push(Ask {
                     request: request.id,
@@ -281,6 +289,7 @@ fn take(inner: &Inner, request: Request, scheduler: &mut Scheduler<'_>, tell: &m
                     continues: false,
                     logprobs: None,
                     echo: false,
+                    form: form.clone(),
                 });
             }
         }
@@ -297,8 +306,12 @@ fn take_tokens(
 ) {
     let least = usize::from(request.sampling.max_tokens > 0);
     let sampling = Arc::new(request.sampling);
-    match fitting(inner, request.prompt, least) {
-        Ok(prompt) => {
+    let fitted = fitting(inner, request.prompt, least).and_then(|prompt| {
+        let form = inner.form(&request.constraint, &sampling, prompt.len(), request.continues)?;
+        Ok((prompt, form))
+    });
+    match fitted {
+        Ok((prompt, form)) => {
             for sample in 0..request.samples {
                 scheduler.push(Ask {
                     request: request.id,
@@ -310,6 +323,7 @@ fn take_tokens(
                     continues: request.continues,
                     logprobs: request.logprobs,
                     echo: request.echo,
+                    form: form.clone(),
                 });
             }
         }

@@ -25,6 +25,7 @@ pub use self::nf4::{FourBit, Scales};
 use self::simd::Isa;
 
 pub mod attend;
+pub mod limits;
 pub mod rows;
 mod dense;
 pub(crate) mod gemm;

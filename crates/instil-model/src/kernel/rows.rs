@@ -297,6 +297,50 @@ pub fn softmax(row: &mut [f32]) {
     unsafe { Isa::detect().run(Softmax(row)) }
 }
 
+/// Weights for a draw, in place.
+struct Weigh<'a> {
+    row: &'a mut [f32],
+    scale: f32,
+}
+
+impl Work for Weigh<'_> {
+    type Out = f64;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> f64 {
+        let top = max(self.row);
+        let mut acc = [0.0_f64; 16];
+        let weight = |x: f32| {
+            let weight = exp((x - top) * self.scale);
+            // What is no number has no weight.
+            if weight > 0.0 { weight } else { 0.0 }
+        };
+        let (whole, tail) = self.row.as_chunks_mut::<16>();
+        for x in whole {
+            for l in 0..16 {
+                x[l] = weight(x[l]);
+                acc[l] += f64::from(x[l]);
+            }
+        }
+        for (l, x) in tail.iter_mut().enumerate() {
+            *x = weight(*x);
+            acc[l] += f64::from(*x);
+        }
+        for half in [8, 4, 2, 1] {
+            for l in 0..half {
+                acc[l] += acc[l + half];
+            }
+        }
+        acc[0]
+    }
+}
+
+/// `row = e^((row - max) * scale)`, and their sum. Where the largest isn't finite, all are 0.
+pub fn weigh(row: &mut [f32], scale: f32) -> f64 {
+    // SAFETY: the instructions are this processor's.
+    unsafe { Isa::detect().run(Weigh { row, scale }) }
+}
+
 /// The logarithm of a row's sum of exponentials.
 struct LogSumExp<'a>(&'a [f32]);
 
@@ -461,6 +505,10 @@ mod tests {
                 assert!((f64::from(*p) - exact).abs() <= 4e-6 * exact, "{len}: {p} for {exact}");
             }
         }
+        for (row, sum) in [([f32::NEG_INFINITY; 2], 0.0), ([1.0, f32::INFINITY], 0.0), ([1.0, f32::NAN], 1.0)]
+        {
+            assert_eq!(weigh(&mut row.clone(), 2.0), sum);
+        }
         assert_eq!(log_sum_exp(&[f32::NEG_INFINITY; 5]), f64::NEG_INFINITY);
         assert_eq!(log_sum_exp(&[1.0, f32::INFINITY]), f64::INFINITY);
         assert!(log_sum_exp(&[f32::NEG_INFINITY, f32::NAN]).is_nan());
@@ -486,6 +534,10 @@ mod tests {
                 given.extend(&out);
                 // SAFETY: as above.
                 given.push(unsafe { isa.run(LogSumExp(&x)) } as f32);
+                out.copy_from_slice(&x);
+                // SAFETY: as above.
+                given.push(unsafe { isa.run(Weigh { row: &mut out, scale: 3.0 }) } as f32);
+                given.extend(&out);
                 given.iter().map(|v| v.to_bits()).collect()
             })
             .collect();

@@ -90,6 +90,16 @@ impl Pieces {
         matches!(self.pieces.get(id as usize), Some(Piece::Nothing))
     }
 
+    /// Whether tokens have bytes of their own.
+    pub(super) fn tells_bytes(&self) -> bool {
+        self.rule != Rule::Unknown
+    }
+
+    /// Whether a text loses a blank at its head.
+    pub(super) fn drops_blank(&self) -> bool {
+        matches!(self.rule, Rule::Texts(Head::OneBlank | Head::PieceBlanks))
+    }
+
     pub(super) fn bytes(&self, id: u32) -> Option<&[u8]> {
         match self.pieces.get(id as usize)? {
             _ if self.rule == Rule::Unknown => None,

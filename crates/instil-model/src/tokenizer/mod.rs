@@ -256,6 +256,16 @@ impl Tokenizer {
         self.pieces.bytes(id)
     }
 
+    /// Whether [`Tokenizer::token_bytes`] knows the tokens of texts.
+    pub(crate) fn tells_bytes(&self) -> bool {
+        self.pieces.tells_bytes()
+    }
+
+    /// Whether a text loses a blank at its head.
+    pub(crate) fn drops_blank(&self) -> bool {
+        self.pieces.drops_blank()
+    }
+
     /// Tokens, added ones included: one more than the largest id.
     pub fn vocab_size(&self) -> usize {
         self.pieces.len()

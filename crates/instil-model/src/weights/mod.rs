@@ -13,6 +13,7 @@ pub(crate) mod names;
 mod nf4;
 mod packed;
 mod plan;
+mod random;
 mod safetensors;
 pub(crate) mod tensor;
 mod write;
@@ -32,6 +33,7 @@ use serde_json::Value;
 pub use memory::available as available_memory;
 pub(crate) use memory::human;
 pub use plan::Quantize;
+pub use random::RandomLlama;
 pub use write::{Layout, Merge, Merged, WriteAs};
 
 use crate::decoder::Config;

@@ -18,7 +18,7 @@ use crate::decoder::{Config, Family, Norm, Residual, Rope, RopeScaling};
 use crate::kernel::Dtype;
 
 /// Bytes that tensors are aligned to.
-const ALIGNMENT: usize = 32;
+pub(super) const ALIGNMENT: usize = 32;
 /// llama.cpp's name of the factors by which each wavelength is stretched.
 const FACTORS: &str = "rope_freqs.weight";
 /// The number of f32 in ggml's list.
@@ -44,7 +44,7 @@ impl Keys {
         self.put(key, 4, &(value as u32).to_le_bytes());
     }
 
-    fn f32(&mut self, key: &str, value: f32) {
+    pub(super) fn f32(&mut self, key: &str, value: f32) {
         self.put(key, 6, &value.to_le_bytes());
     }
 
@@ -76,6 +76,12 @@ impl Keys {
         self.put(key, 9, &bytes);
     }
 
+    /// Their number, and they.
+    pub(super) fn write(&self, header: &mut Vec<u8>) {
+        header.extend(self.count.to_le_bytes());
+        header.extend(&self.bytes);
+    }
+
     /// A key with its value as another file has them.
     fn copied(&mut self, bytes: &[u8]) {
         self.count += 1;
@@ -88,7 +94,7 @@ fn array(kind: u32, len: usize) -> Vec<u8> {
     [&kind.to_le_bytes()[..], &(len as u64).to_le_bytes()].concat()
 }
 
-fn text(bytes: &mut Vec<u8>, text: &str) {
+pub(super) fn text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend((text.len() as u64).to_le_bytes());
     bytes.extend(text.as_bytes());
 }
@@ -154,8 +160,7 @@ pub(super) fn write(
     let mut header = b"GGUF".to_vec();
     header.extend(3u32.to_le_bytes());
     header.extend((tensors.len() as u64 + u64::from(factors.is_some())).to_le_bytes());
-    header.extend(keys.count.to_le_bytes());
-    header.extend(&keys.bytes);
+    keys.write(&mut header);
     let mut offset = 0;
     let mut place = |header: &mut Vec<u8>, name: &str, shape: &[usize], kind: u32, bytes: usize| {
         text(header, name);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod adapter;
+mod constrain;
 mod decoder;
 mod engine;
 mod golden;

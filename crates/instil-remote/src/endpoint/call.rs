@@ -134,7 +134,14 @@ impl Client {
         };
         let schema = match &request.constraint {
             Constraint::JsonSchema(schema) if wanted => Some(&**schema),
-            Constraint::JsonSchema(_) | Constraint::Free => None,
+            _ => None,
+        };
+        let held = match &request.constraint {
+            Constraint::Free | Constraint::JsonSchema(_) => None,
+            constraint => match self.structure {
+                Some(structure) => structure.field(constraint),
+                None => return Err(self.no_constraint("it offers no structured output that is known")),
+            },
         };
         Ok(Ask {
             model: &self.model,
@@ -144,6 +151,7 @@ impl Client {
             seed,
             chat,
             schema,
+            held,
             max_completion_tokens: self.quirks.max_completion_tokens.is_set(),
             likelihoods: None,
         })

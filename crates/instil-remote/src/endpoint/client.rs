@@ -7,6 +7,7 @@ use instil::{Error, Result};
 
 use super::config::Config;
 use super::http::{Http, Trouble};
+use super::structure::Structure;
 use super::wire;
 
 /// An endpoint's settings and what has been learned about its server.
@@ -14,6 +15,8 @@ pub(super) struct Client {
     pub(super) http: Http,
     pub(super) config: Config,
     pub(super) model: String,
+    /// What its completions can be held to things by, where that was asked.
+    pub(super) structure: Option<Structure>,
     pub(super) quirks: Quirks,
     pub(super) counters: Counters,
     /// Whether a call brought a text.
@@ -73,6 +76,7 @@ impl Client {
             http,
             model: config.model.clone().unwrap_or_default(),
             config,
+            structure: None,
             quirks: Quirks::default(),
             counters: Counters::default(),
             met: Known::default(),
@@ -81,6 +85,9 @@ impl Client {
         };
         if client.config.model.is_none() {
             client.model = client.only_model()?;
+        }
+        if client.config.constrain {
+            client.structure = client.owner()?.as_deref().and_then(Structure::of_owner);
         }
         Ok(client)
     }
@@ -122,6 +129,13 @@ impl Client {
         }
     }
 
+    /// Whom the server says that the model belongs to, which tells what server it is.
+    fn owner(&self) -> Result<Option<String>> {
+        let answer = self.http.get("/models").map_err(|trouble| self.unreachable(&trouble))?;
+        self.reached.set();
+        Ok(wire::model_owner(&answer.body, &self.model))
+    }
+
     fn unreachable(&self, trouble: &Trouble) -> Error {
         Error::model(format!("failed to reach `{}`: {}", self.http.base, trouble.message))
             .with_hint("is the server running, and are host and port right?")
@@ -148,6 +162,14 @@ impl Client {
     pub(super) fn no_schema(&self, message: &str) -> Error {
         Error::model(format!("the endpoint `{}` refused the answer's schema: {message}", self.http.base))
             .with_hint("switch structured answers off for this endpoint, or leave it to instil to find out")
+    }
+
+    pub(super) fn no_constraint(&self, message: &str) -> Error {
+        Error::model(format!(
+            "the endpoint `{}` refused to hold its answers to a form: {message}",
+            self.http.base
+        ))
+        .with_hint("leave out --constrain: then the parse and the checks decide")
     }
 
     pub(super) fn no_setting(&self, message: &str) -> Error {

@@ -51,6 +51,8 @@ pub struct Config {
     pub api: Api,
     /// Whether a schema for the answer is sent along.
     pub structured: Structured,
+    /// Whether completions will be held to pairs or choices: the server is asked which structured output it has.
+    pub constrain: bool,
     /// Calls under way at once, each on a thread.
     pub concurrency: NonZeroUsize,
     /// The longest that one call may take, from the connection (10 s of it at most) to the answer's last byte.
@@ -71,6 +73,7 @@ impl Config {
             api_key: None,
             api: Api::Auto,
             structured: Structured::Auto,
+            constrain: false,
             concurrency: NonZeroUsize::new(32).expect("32 is not 0"),
             timeout: Duration::from_secs(600),
             attempts: 6,
@@ -129,6 +132,7 @@ impl fmt::Debug for Config {
             .field("api_key", &self.api_key.as_ref().map(|_| "(hidden)"))
             .field("api", &self.api)
             .field("structured", &self.structured)
+            .field("constrain", &self.constrain)
             .field("concurrency", &self.concurrency)
             .field("timeout", &self.timeout)
             .field("attempts", &self.attempts)

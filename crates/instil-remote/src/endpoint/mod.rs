@@ -5,8 +5,8 @@
 //!
 //! | server | what is relied on |
 //! |---|---|
-//! | vLLM | `/completions` puts the tokenizer's BOS before the prompt; `n` and `seed` are honoured; `n > 1` at temperature 0 is a 400; a schema comes as `response_format`; a prompt too long is a 400 |
-//! | llama.cpp's server | in versions that don't know `n` it is a 500 saying that only one completion choice is allowed (llama-cpp-python's server ignores it); a seed keeps 32 bits; `max_tokens` is taken by both APIs |
+//! | vLLM | `/completions` puts the tokenizer's BOS before the prompt; `n` and `seed` are honoured; `n > 1` at temperature 0 is a 400; a schema comes as `response_format`; a prompt too long is a 400; `owned_by` of its models is `vllm`, and `structured_outputs` takes a choice or a grammar |
+//! | llama.cpp's server | in versions that don't know `n` it is a 500 saying that only one completion choice is allowed (llama-cpp-python's server ignores it); a seed keeps 32 bits; `max_tokens` is taken by both APIs; `owned_by` is `llamacpp`, and both APIs take a `grammar` |
 //! | OpenAI | newer models refuse `max_tokens` and name `max_completion_tokens`; an empty account is a 429 of code `insufficient_quota`; `Retry-After` on 429 |
 //!
 //! The road of one request: [`session`] gives it to a thread, [`answer`] decides how many calls its
@@ -22,6 +22,7 @@ pub(crate) mod http;
 mod score;
 mod score_wire;
 mod session;
+mod structure;
 mod verdict;
 pub(crate) mod wait;
 mod wire;
@@ -108,7 +109,8 @@ impl LanguageModel for Endpoint {
             Structured::On => true,
             Structured::Off => false,
         };
-        Capabilities { json_schema, messages, journaled: true, scores: config.api != Api::Chat }
+        let constrains = self.0.structure.is_some();
+        Capabilities { json_schema, constrains, messages, journaled: true, scores: config.api != Api::Chat }
     }
 
     /// Begins a session, after one `GET /models` if the server was not heard of yet. Of that only one

@@ -120,6 +120,7 @@ impl Client {
                 seed: 0,
                 chat: false,
                 schema: None,
+                held: None,
                 max_completion_tokens: false,
                 likelihoods: Some(way.how),
             };

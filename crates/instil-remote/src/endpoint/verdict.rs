@@ -96,6 +96,9 @@ impl Client {
             self.quirks.no_schema.set();
             return Verdict::Changed;
         }
+        if ask.held.is_some() && is_about(&["structured", "guided", "grammar"]) && !too_long {
+            return Verdict::Fatal(self.no_constraint(&complaint.message));
+        }
         // Before a first text came, a setting that is refused is refused for every prompt.
         if !self.met.is_set() && is_about_a_setting(&complaint) {
             return Verdict::Fatal(self.no_setting(&complaint.message));

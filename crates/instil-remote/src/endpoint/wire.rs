@@ -17,6 +17,8 @@ pub(super) struct Ask<'a> {
     /// Whether it goes to `/chat/completions`.
     pub(super) chat: bool,
     pub(super) schema: Option<&'a Value>,
+    /// The field that holds the completion to something.
+    pub(super) held: Option<(&'static str, Value)>,
     /// Whether `max_tokens` goes by OpenAI's newer name.
     pub(super) max_completion_tokens: bool,
     /// Whether and how the likelihoods of the prompt are wanted.
@@ -77,6 +79,9 @@ impl Ask<'_> {
         if let Some(schema) = self.schema {
             let named = json!({"name": "answer", "schema": schema, "strict": true});
             body.insert("response_format".into(), json!({"type": "json_schema", "json_schema": named}));
+        }
+        if let Some((name, value)) = &self.held {
+            body.insert((*name).into(), value.clone());
         }
         Value::Object(body).to_string().into_bytes()
     }
@@ -235,6 +240,14 @@ pub(super) fn model_names(body: &[u8]) -> Option<Vec<String>> {
     Some(models.iter().filter_map(|model| model.get("id")?.as_str().map(str::to_owned)).collect())
 }
 
+/// The owner of a model in the answer to `GET /models`.
+pub(super) fn model_owner(body: &[u8], model: &str) -> Option<String> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    let models = value.get("data")?.as_array()?;
+    let found = models.iter().find(|one| one.get("id").and_then(Value::as_str) == Some(model))?;
+    found.get("owned_by")?.as_str().map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +269,7 @@ mod tests {
             seed: 7,
             chat,
             schema: None,
+            held: None,
             max_completion_tokens: false,
             likelihoods: None,
         }

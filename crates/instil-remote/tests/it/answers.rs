@@ -148,7 +148,13 @@ fn identity_and_capabilities_follow_the_settings() {
         let endpoint = Endpoint::connect(config).unwrap();
         (endpoint.identity().to_string(), endpoint.capabilities())
     };
-    let can = |json_schema, messages| Capabilities { json_schema, messages, journaled: true, scores: true };
+    let can = |json_schema, messages| Capabilities {
+        json_schema,
+        constrains: false,
+        messages,
+        journaled: true,
+        scores: true,
+    };
     let plain = "http://127.0.0.1:9/v1 tiny".to_owned();
     assert_eq!(with(Api::Auto, Structured::Auto), (plain.clone(), can(true, true)));
     assert_eq!(with(Api::Auto, Structured::Off), (plain.clone(), can(false, true)));

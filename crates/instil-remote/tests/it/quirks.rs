@@ -160,3 +160,43 @@ fn a_schema_that_must_be_is_not_left_out() {
     all(&Endpoint::connect(off).unwrap(), vec![structured(2)]);
     assert_eq!(server.calls().len(), 2);
 }
+
+/// A question whose answer is one of two.
+fn choice(id: u64) -> Request {
+    Request { constraint: Constraint::Choice(["yes".to_owned(), "no".to_owned()].into()), ..request(id, 1) }
+}
+
+#[test]
+fn completions_are_held_to_things_as_the_server_has_it() {
+    for (owner, field, value) in [
+        ("llamacpp", "grammar", json!("root ::= \"yes\" | \"no\"\n")),
+        ("vllm", "structured_outputs", json!({"choice": ["yes", "no"]})),
+    ] {
+        let models = json!({"data": [{"id": "other", "owned_by": "x"}, {"id": "tiny", "owned_by": owner}]});
+        let server = Server::with_models(Reply::json(200, models), |call| call.answer(1));
+        let endpoint = Endpoint::connect(Config { constrain: true, ..one_by_one(&server.base) }).unwrap();
+        assert!(endpoint.capabilities().constrains);
+        all(&endpoint, vec![choice(1), request(2, 1)]);
+        let calls = server.calls();
+        assert_eq!(calls[0].body[field], value);
+        assert!(calls[1].body.get(field).is_none());
+    }
+}
+
+#[test]
+fn a_server_without_structured_output_is_not_asked() {
+    let models = json!({"data": [{"id": "tiny", "owned_by": "openai"}]});
+    let server = Server::with_models(Reply::json(200, models), |call| call.answer(1));
+    let endpoint = Endpoint::connect(Config { constrain: true, ..one_by_one(&server.base) }).unwrap();
+    assert!(!endpoint.capabilities().constrains);
+    let mut session = endpoint.open().unwrap();
+    session.submit(vec![choice(1)]);
+    let error = loop {
+        match session.next() {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("offers no structured output"), "{error}");
+    assert!(server.calls().is_empty());
+}

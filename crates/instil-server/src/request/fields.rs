@@ -1,7 +1,7 @@
 //! The parameters of a body, by name and type.
 
 use instil::error::nearest;
-use instil::lm::Sampling;
+use instil::lm::{Constraint, Sampling};
 use serde_json::{Map, Value};
 
 use crate::refusal::Refusal;
@@ -33,6 +33,8 @@ pub struct Common {
     pub stream: bool,
     /// Whether a stream's last piece counts the tokens.
     pub include_usage: bool,
+    /// What completions are held to.
+    pub constraint: Constraint,
 }
 
 /// The parameters that haven't been looked at yet.
@@ -180,8 +182,48 @@ impl Fields {
         let ends = !self.flag("ignore_eos")?.unwrap_or(false);
         let stream = self.flag("stream")?.unwrap_or(false);
         let include_usage = self.include_usage(stream)?;
+        let constraint = self.constraint()?;
+        if !ends && constraint != Constraint::Free {
+            return Err(Refusal::about(
+                "ignore_eos",
+                "`ignore_eos` and a choice exclude each other: it has to end",
+            ));
+        }
         // MOST_SAMPLES is far below 2^32.
-        Ok(Common { model: self.text("model")?, sampling, n: n as u32, seed, ends, stream, include_usage })
+        let n = n as u32;
+        Ok(Common { model: self.text("model")?, sampling, n, seed, ends, stream, include_usage, constraint })
+    }
+
+    /// vLLM's `structured_outputs`, and its older name for a choice.
+    fn constraint(&mut self) -> Result<Constraint, Refusal> {
+        let old = self.take("guided_choice").map(|choice| ("guided_choice", choice));
+        let mut new = None;
+        match self.take("structured_outputs") {
+            None => {}
+            Some(Value::Object(fields)) => {
+                for (key, value) in fields.into_iter().filter(|(_, value)| !value.is_null()) {
+                    if key != "choice" {
+                        let name = format!("structured_outputs.{key}");
+                        return Err(Refusal::unsupported(&name, "isn't supported: there is `choice`"));
+                    }
+                    new = Some(("structured_outputs.choice", value));
+                }
+            }
+            Some(other) => return Err(wrong("structured_outputs", "an object", &other)),
+        }
+        let Some((name, choice)) = new.or(old) else { return Ok(Constraint::Free) };
+        let Value::Array(list) = choice else { return Err(wrong(name, "a list of strings", &choice)) };
+        let texts = list
+            .into_iter()
+            .map(|text| match text {
+                Value::String(text) => Ok(text),
+                other => Err(wrong(name, "a list of strings", &other)),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if texts.is_empty() || texts.iter().any(String::is_empty) {
+            return Err(Refusal::about(name, format!("`{name}` needs texts, none of them empty")));
+        }
+        Ok(Constraint::Choice(texts.into()))
     }
 
     /// 0 and vLLM's -1 are all tokens.

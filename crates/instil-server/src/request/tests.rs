@@ -132,6 +132,8 @@ fn what_is_wrong_is_told_by_its_name() {
             json!({"type": "json_schema", "json_schema": {}}),
             "`response_format` isn't supported",
         ),
+        ("guided_choice", json!(["a", 1]), "a list of strings"),
+        ("guided_choice", json!([]), "needs texts"),
         ("temprature", json!(1), "did you mean `temperature`?"),
         ("model", json!(7), "a string, not a number"),
     ] {
@@ -139,6 +141,10 @@ fn what_is_wrong_is_told_by_its_name() {
         assert_eq!((refusal.status, refusal.param.as_deref()), (400, Some(key)), "{refusal:?}");
         assert!(refusal.message.contains(part), "{refusal:?}");
     }
+    let structured = with("structured_outputs", json!({"choice": null, "regex": "a+"}));
+    assert_eq!(structured.param.as_deref(), Some("structured_outputs.regex"));
+    let both = completions(&json!({"prompt": "a", "guided_choice": ["a"], "ignore_eos": true})).unwrap_err();
+    assert_eq!(both.param.as_deref(), Some("ignore_eos"));
     assert_eq!(with("prompt", json!([1, "a"])).param.as_deref(), Some("prompt[1]"));
     assert_eq!(with("prompt", json!(["a", 1])).param.as_deref(), Some("prompt[1]"));
     assert_eq!(with("prompt", json!([[1], [2, -3]])).param.as_deref(), Some("prompt[1][1]"));

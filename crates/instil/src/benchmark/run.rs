@@ -25,6 +25,8 @@ pub struct Settings {
     pub together: bool,
     /// Choices are not scored: the model writes an answer, which is right if it is the right choice's text.
     pub in_words: bool,
+    /// The model can write nothing but one of the choices, where it writes.
+    pub constrain: bool,
     /// The most rows that are asked about.
     pub limit: u64,
 }
@@ -203,7 +205,12 @@ impl Asking<'_> {
             sampling: sampling.clone(),
             seed: 0,
             samples: vec![0],
-            constraint: Constraint::Free,
+            constraint: match &item.ask {
+                Ask::Choice { choices, .. } if self.settings.constrain => {
+                    Constraint::Choice(choices.clone().into())
+                }
+                _ => Constraint::Free,
+            },
         });
         let mut session = journal::session(self.model, self.journal)?;
         let mut said: HashMap<u64, Said> = HashMap::with_capacity(items.len());

@@ -37,7 +37,13 @@ fn items(benchmark: &Benchmark, path: &str) -> Vec<Item> {
 }
 
 fn settings(benchmark: &Benchmark) -> Settings {
-    Settings { wrap: benchmark.wrap.clone(), together: false, in_words: false, limit: u64::MAX }
+    Settings {
+        wrap: benchmark.wrap.clone(),
+        together: false,
+        in_words: false,
+        constrain: false,
+        limit: u64::MAX,
+    }
 }
 
 fn report(benchmark: &Benchmark, settings: &Settings, path: &str, model: &dyn LanguageModel) -> Report {

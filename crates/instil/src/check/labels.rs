@@ -51,6 +51,42 @@ pub(super) fn is_label(response: &str, ask: &str, sets: &[&[&str]]) -> bool {
     if named.is_empty() { sets.iter().any(|set| holds(&set)) } else { named.iter().any(holds) }
 }
 
+/// The labels of which [`is_label`] takes each: spelt as the instruction spells them, and where it names none, in lower
+/// case and with a capital.
+pub(super) fn answers(ask: &str, sets: &[&[&str]]) -> Vec<String> {
+    let squashed = squash(ask);
+    let is_named = |set: &&&[&str]| set.iter().all(|label| occurs_squashed(label, &squashed));
+    let named: Vec<&&[&str]> = sets.iter().filter(is_named).collect();
+    let mut found: Vec<String> = Vec::new();
+    let labels = if named.is_empty() { sets.iter().collect() } else { named };
+    for label in labels.into_iter().copied().flatten() {
+        let spelt = match written(label, ask) {
+            Some(spelt) => vec![spelt.to_owned()],
+            None => vec![(*label).to_owned(), capital(label)],
+        };
+        found.extend(spelt.into_iter().filter(|label| !found.contains(label)).collect::<Vec<_>>());
+    }
+    found
+}
+
+/// The label as the text writes it, as words of their own.
+fn written<'a>(label: &str, text: &'a str) -> Option<&'a str> {
+    let bytes = text.as_bytes();
+    let is_word =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+    (0..bytes.len()).find_map(|start| {
+        let end = start + label.len();
+        let is_label = bytes.get(start..end)?.eq_ignore_ascii_case(label.as_bytes());
+        let is_whole = !is_word(bytes.get(end)) && (start == 0 || !is_word(bytes.get(start - 1)));
+        (is_label && is_whole).then(|| &text[start..end])
+    })
+}
+
+fn capital(label: &str) -> String {
+    let mut letters = label.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,11 +2,13 @@
 //!
 //! Each check gives one [`Reason`]; [`check`] calls those that make sense for the kind of task.
 
+mod answers;
 mod labels;
 pub mod numbers;
 mod options;
 pub mod words;
 
+pub use answers::{Answers, answers};
 use labels::{SAME, THREE_WAY, TWO_WAY, YES_NO, is_label};
 use words::{occurs, squash};
 

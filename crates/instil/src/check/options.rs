@@ -37,6 +37,20 @@ pub(super) fn answers_one(answer: &str, ask: &str) -> bool {
     is_letter || distinct.contains(&answer_words)
 }
 
+/// The answers of which [`answers_one`] takes each: the options' texts, and their letters. None where no option is found,
+/// so that words of the instruction are asked for; nothing where no answer is right.
+pub(super) fn answers(ask: &str) -> Option<Vec<String>> {
+    let options = listed(ask);
+    if options.is_empty() {
+        return None;
+    }
+    let texts = options.iter().map(|(_, text)| *text);
+    let letters = options.iter().map(|(letter, _)| *letter);
+    let found: Vec<String> =
+        texts.chain(letters).filter(|text| answers_one(text, ask)).map(str::to_owned).collect();
+    Some(found)
+}
+
 /// The options as (letter, or nothing for bullets; text).
 fn listed(ask: &str) -> Vec<(&str, &str)> {
     let lines: Vec<_> = LINE

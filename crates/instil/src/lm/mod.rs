@@ -3,6 +3,7 @@
 //! [`LanguageModel`] is implemented by the programs in [`crate::rules`], by [`replay`], by
 //! [`scripted`] (for tests), and outside this crate by everything with weights or a socket.
 
+mod constraint;
 pub mod pool;
 pub mod replay;
 pub mod score;
@@ -12,6 +13,7 @@ pub mod tokens;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+pub use constraint::{Constraint, Pair};
 pub use score::{Prefill, Score, Scored, Scoring};
 
 /// How tokens are drawn. What is left at its default is not written, so that journals and recipes say
@@ -125,16 +127,6 @@ impl Input {
     }
 }
 
-/// What a completion has to look like. Plain data: an engine compiles it, an endpoint maps it to
-/// its structured output or says by its [`Capabilities`] that it can't.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Constraint {
-    /// Anything.
-    Free,
-    /// A JSON document of this schema.
-    JsonSchema(Arc<serde_json::Value>),
-}
-
 /// One prompt and the samples wanted of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
@@ -195,6 +187,8 @@ pub struct Event {
 pub struct Capabilities {
     /// Whether [`Constraint::JsonSchema`] is obeyed.
     pub json_schema: bool,
+    /// Whether [`Constraint::Pair`] and [`Constraint::Choice`] are obeyed.
+    pub constrains: bool,
     /// Whether [`Input::Messages`] is taken; otherwise only [`Input::Prompt`].
     pub messages: bool,
     /// Whether a call costs enough to be remembered in the journal. Programs are run again instead.

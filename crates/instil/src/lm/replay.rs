@@ -77,7 +77,7 @@ impl LanguageModel for Replay {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { json_schema: true, messages: true, journaled: false, scores: false }
+        Capabilities { json_schema: true, constrains: false, messages: true, journaled: false, scores: false }
     }
 
     fn open(&self) -> Result<Box<dyn Session + '_>> {

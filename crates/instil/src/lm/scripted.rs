@@ -55,6 +55,7 @@ impl LanguageModel for Scripted {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             json_schema: true,
+            constrains: true,
             messages: true,
             journaled: self.journaled,
             scores: self.scorer.is_some(),

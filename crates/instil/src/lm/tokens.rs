@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Completion, Sampling};
+use super::{Completion, Constraint, Sampling};
 use crate::error::Result;
 
 /// A prompt in tokens and what is wanted of it.
@@ -31,6 +31,8 @@ pub struct TokenRequest {
     pub logprobs: Option<usize>,
     /// Whether those of the prompt's tokens are told too, where log-probabilities are.
     pub echo: bool,
+    /// What the completion has to look like. It wants the end of text to end it.
+    pub constraint: Constraint,
 }
 
 impl TokenRequest {
@@ -46,6 +48,7 @@ impl TokenRequest {
             continues: false,
             logprobs: None,
             echo: false,
+            constraint: Constraint::Free,
         }
     }
 }

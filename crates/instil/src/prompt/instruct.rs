@@ -123,6 +123,25 @@ pub fn schema() -> Arc<Value> {
     Arc::clone(&SCHEMA)
 }
 
+/// [`schema`] with a response out of a closed set, where there is one.
+pub fn schema_of(responses: Vec<String>) -> Arc<Value> {
+    if responses.is_empty() {
+        return schema();
+    }
+    let mut closed = Value::clone(&schema());
+    closed["properties"]["response"] = json!({"type": "string", "enum": responses});
+    Arc::new(closed)
+}
+
+/// The responses that the prompt of a kind leaves to choose from, none where it is any; `labels` are those of
+/// [`Style::labels`](super::Style::labels).
+pub fn responses(kind: TaskKind, labels: &[String]) -> Vec<String> {
+    match answers(kind) {
+        [] => labels.to_vec(),
+        answers => answers.iter().map(|answer| (*answer).to_owned()).collect(),
+    }
+}
+
 /// The answer that an example of this kind over this passage is to have, for kinds whose answers
 /// are a closed set.
 fn wanted(kind: TaskKind, passage: &str) -> Option<&'static str> {

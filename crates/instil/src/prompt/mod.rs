@@ -3,8 +3,10 @@
 pub mod bonito;
 pub mod instruct;
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result, nearest};
-use crate::lm::{Constraint, Input};
+use crate::lm::{Constraint, Input, Pair};
 use crate::task::TaskKind;
 
 /// How a passage is put to the model.
@@ -74,10 +76,17 @@ impl Style {
         }
     }
 
-    /// What the completion has to look like.
-    pub fn constraint(self) -> Constraint {
+    /// What the completion has to look like; `constrain` asks for more than the style itself does.
+    pub fn constraint(self, kind: TaskKind, passage: &str, labels: &[String], constrain: bool) -> Constraint {
+        let labels = self.labels(kind, labels);
         match self {
+            Self::Bonito if constrain => {
+                Constraint::Pair(Arc::new(Pair { kind, passage: passage.to_owned(), labels }))
+            }
             Self::Bonito => Constraint::Free,
+            Self::Instruct if constrain => {
+                Constraint::JsonSchema(instruct::schema_of(instruct::responses(kind, &labels)))
+            }
             Self::Instruct => Constraint::JsonSchema(instruct::schema()),
         }
     }

@@ -38,6 +38,9 @@ pub struct Generate {
     pub prompt: String,
     /// Exactly what the published library gives.
     pub reference: bool,
+    /// Whether the model can only write what the parse and the checks of the form take.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub constrain: bool,
     /// The labels of topic classification and sentiment.
     pub labels: Vec<String>,
     /// The column that holds the text.
@@ -134,6 +137,7 @@ impl Default for Generate {
             replay: None,
             prompt: "bonito".to_owned(),
             reference: false,
+            constrain: false,
             labels: Vec::new(),
             text_column: None,
             id_column: None,

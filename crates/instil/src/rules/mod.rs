@@ -78,7 +78,13 @@ impl LanguageModel for Rules {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { json_schema: false, messages: false, journaled: false, scores: false }
+        Capabilities {
+            json_schema: false,
+            constrains: false,
+            messages: false,
+            journaled: false,
+            scores: false,
+        }
     }
 
     fn open(&self) -> Result<Box<dyn Session + '_>> {

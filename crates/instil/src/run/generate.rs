@@ -36,6 +36,9 @@ pub fn generate(
         return Err(Error::usage(format!("`{}` can't follow `instruct` prompts", recipe.model))
             .with_hint("name a chat model with --endpoint, or leave out --prompt instruct"));
     }
+    if plan.road.constrain {
+        can_constrain(recipe, plan.road.style, model)?;
+    }
     let documents = plan.documents(recipe)?;
     let step = Step::from(recipe.clone());
     let held = match begin(&step, &plan.layout, existing, plan.fingerprint(model))? {
@@ -76,6 +79,42 @@ pub fn generate(
     }
     let identity = model.identity().to_string();
     held.end(ledger, ended, recipe.allow_errors, identity, writer, |report| card(recipe, plan, report))
+}
+
+/// That a model can be held to a form.
+fn can_constrain(recipe: &Generate, style: Style, model: &dyn LanguageModel) -> Result<()> {
+    let can = model.capabilities();
+    let holds = match style {
+        Style::Bonito => can.constrains,
+        Style::Instruct => can.json_schema,
+    };
+    if holds {
+        return Ok(());
+    }
+    let (what, hint) = if recipe.replay.is_some() {
+        ("a recording says what it says".to_owned(), "leave out --constrain")
+    } else if recipe.endpoint.is_some() {
+        (
+            format!("`{}` offers no structured output that instil knows", model.identity()),
+            "llama.cpp's server and vLLM do; without --constrain the parse and the checks decide",
+        )
+    } else if recipe.model == "rules" {
+        ("what `rules` makes is right by construction".to_owned(), "leave out --constrain")
+    } else if style == Style::Instruct {
+        (
+            "a model of this machine isn't held to the JSON of `instruct` prompts".to_owned(),
+            "leave out --constrain or --prompt instruct",
+        )
+    } else {
+        (
+            format!(
+                "the tokenizer of `{}` has no tokens for `<|pipe|>`, or no bytes of its own",
+                recipe.model
+            ),
+            "leave out --constrain",
+        )
+    };
+    Err(Error::usage(format!("{what}, so --constrain can't be obeyed")).with_hint(hint))
 }
 
 /// The error of a run that could read nothing of what it found.

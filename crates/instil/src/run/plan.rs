@@ -69,6 +69,10 @@ impl Plan {
             return Err(Error::usage("the published library has no `instruct` prompts")
                 .with_hint("leave out --reference or --prompt instruct"));
         }
+        if recipe.reference && recipe.constrain {
+            return Err(Error::usage("the published library constrains nothing")
+                .with_hint("leave out --reference or --constrain"));
+        }
         if !recipe.labels.is_empty() && !kinds.iter().any(|kind| crate::prompt::takes_labels(*kind)) {
             return Err(Error::usage("labels are given, but no task kind that takes them")
                 .with_hint("add `--task topic_class` or `--task sentiment`"));
@@ -87,6 +91,7 @@ impl Plan {
             labels: recipe.labels.clone(),
             style,
             reference: recipe.reference,
+            constrain: recipe.constrain,
             chunker: Chunker::whole(),
             sampling,
             samples: recipe.samples,
