@@ -160,7 +160,11 @@ impl TrainFolder {
         let shown = recipe.output.as_str();
         let failed = |e| Error::output(format!("failed to write `{}`", run.display())).because(e);
         let settled = run.join("recipe.toml");
-        let is_empty = fs::read_dir(&output).map_or(true, |mut entries| entries.next().is_none());
+        // A training that was killed before its lock was there leaves an empty `run`.
+        let is_of_us = |entry: fs::DirEntry| {
+            entry.path() == run && fs::read_dir(&run).is_ok_and(|mut inside| inside.next().is_none())
+        };
+        let is_empty = fs::read_dir(&output).map_or(true, |entries| entries.flatten().all(is_of_us));
         if !settled.exists() && !is_empty && !run.join("lock").exists() {
             return Err(Error::output(format!(
                 "`{shown}` is there already, and no training of instil made it"
