@@ -2,6 +2,7 @@
 
 mod cook;
 mod measure;
+mod mix;
 mod train;
 mod transfer;
 mod unify;
@@ -12,6 +13,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use cook::{CookArgs, CookWhat};
 pub(crate) use measure::{EvalArgs, ModelArgs, ScoreArgs};
+pub(crate) use mix::{MixArgs, MixWhat};
 pub(crate) use train::{TrainArgs, TrainHow, TrainWhat};
 pub(crate) use transfer::TransferArgs;
 pub(crate) use unify::{UnifyArgs, UnifyWhat};
@@ -34,6 +36,8 @@ pub(crate) enum Verb {
     Remix(Box<RemixArgs>),
     /// Make task data by programs over random words: no text, no person, no model.
     Cook(Box<CookArgs>),
+    /// Mix datasets in proportions, given or learned.
+    Mix(Box<MixArgs>),
     /// Train a model, or an adapter beside it, on rows or texts.
     Train(Box<TrainArgs>),
     /// Bring a dataset of one shape into another one.

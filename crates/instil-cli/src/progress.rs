@@ -83,6 +83,24 @@ impl Progress {
         self.show(|started| made_line(started, ledger, rows))
     }
 
+    /// Called while sources are counted.
+    pub(crate) fn watch_counted(&mut self, rows: u64) -> ControlFlow<()> {
+        self.show(|started| {
+            let seconds = started.elapsed().as_secs_f64();
+            format!("{} rows counted, {seconds:.0} s", HumanCount(rows))
+        })
+    }
+
+    /// Called after every batch of a mix.
+    pub(crate) fn watch_mixed(&mut self, ledger: &Ledger) -> ControlFlow<()> {
+        self.show(|started| {
+            let read = ledger.stage(Stage::Read).out;
+            let rate = read as f64 / started.elapsed().as_secs_f64();
+            let (read, kept) = (HumanCount(read), HumanCount(ledger.kept()));
+            format!("{read} rows read ({rate:.0}/s), {kept} written")
+        })
+    }
+
     /// Called after every step of a training.
     pub(crate) fn watch_training(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         match event {

@@ -9,7 +9,7 @@ use instil::lm::LanguageModel;
 use instil::lm::replay::Replay;
 use instil::pipeline::Window;
 use instil::prompt::Style;
-use instil::recipe::{Convert, Cook, FromRows, Generate, Train, Unify};
+use instil::recipe::{Convert, Cook, FromRows, Generate, Mix, Train, Unify};
 use instil::rules::Rules;
 use instil::{Error, Result};
 use instil_model::engine::{Engine, Settings};
@@ -18,7 +18,7 @@ use instil_remote::hub::{self, Transfer};
 use instil_remote::{Api, Config, Endpoint, Structured};
 
 use crate::args::{
-    ApiArg, ConvertWhat, CookWhat, How, HowOfAll, ModelArgs, RowsWhat, TrainHow, TrainWhat, UnifyWhat, What,
+    ApiArg, ConvertWhat, CookWhat, How, HowOfAll, MixWhat, ModelArgs, RowsWhat, TrainHow, TrainWhat, UnifyWhat, What,
 };
 use crate::commands::pull::hub_config;
 use crate::commands::score::needs_model;
@@ -204,6 +204,35 @@ pub(crate) fn cook_over(step: &mut Cook, what: CookWhat) {
 pub(crate) fn cook_how_over(step: &mut Cook, how: &HowOfAll) {
     if let Some(threads) = how.threads {
         step.threads = threads;
+    }
+    step.keep_run |= how.keep_run;
+}
+
+/// Puts the typed flags of `mix` over a recipe's step.
+pub(crate) fn mix_over(step: &mut Mix, what: MixWhat) {
+    macro_rules! over_optional {
+        ($($key:ident),*) => { $(if what.$key.is_some() { step.$key = what.$key; })* };
+    }
+    over_optional!(rows, tokens, tokenizer, alpha, from, to, license);
+    if !what.weights.is_empty() {
+        step.weights = what.weights;
+    }
+    if let Some(seed) = what.seed {
+        step.seed = seed;
+    }
+    if let Some(shard_rows) = what.shard_rows {
+        step.shard_rows = shard_rows;
+    }
+    step.repeat |= what.repeat;
+}
+
+/// Puts the flags that say how to run over a recipe's step of `mix`.
+pub(crate) fn mix_how_over(step: &mut Mix, how: &HowOfAll) {
+    if let Some(threads) = how.threads {
+        step.threads = threads;
+    }
+    if how.max_drop.is_some() {
+        step.max_drop = how.max_drop;
     }
     step.keep_run |= how.keep_run;
 }

@@ -45,11 +45,19 @@ pub struct SetCount {
     pub expected: u64,
     /// Examples written.
     pub kept: u64,
+    /// Tokens of the examples written, where they are counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tokens: u64,
     /// Examples written, by template.
     #[serde(default)]
     pub templates: BTreeMap<String, u64>,
     /// What was not used, by reason.
     pub rejects: BTreeMap<String, u64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl SetCount {

@@ -37,6 +37,7 @@ pub mod companion;
 pub mod near;
 pub mod draw;
 pub mod shuffle;
+pub mod mix;
 
 pub mod journal;
 pub mod ledger;

@@ -7,8 +7,10 @@
 pub mod convert;
 pub mod cook;
 pub mod from_rows;
+pub mod mix;
 pub mod unify;
 mod in_order;
+mod ordered;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::ControlFlow;

@@ -48,6 +48,8 @@ impl Stage {
 
     /// The stages of the road from one instruction style to another, in its order.
     pub const FROM_STYLES: [Self; 5] = [Self::Read, Self::Convert, Self::Lift, Self::Restyle, Self::Write];
+    /// The stages of the road from several datasets to one, in its order.
+    pub const FROM_SOURCES: [Self; 4] = [Self::Read, Self::Convert, Self::Draw, Self::Write];
 
     /// The stages of the road from a seed, in its order.
     pub const FROM_SEED: [Self; 3] = [Self::Generate, Self::Check, Self::Write];
@@ -109,7 +111,7 @@ reasons! {
     UnknownValue Read "unknown_value" "A value is none of those that the adapter knows.";
     Unreadable Read "unreadable" "The file, or the rest of it, can't be read or understood.";
     EmptyText Read "empty_text" "There is no text, or only blanks.";
-    NotDrawn Draw "not_drawn" "The cap or the weight of its dataset takes fewer rows.";
+    NotDrawn Draw "not_drawn" "The cap, the weight or the share of its dataset takes fewer rows.";
     UnknownTemplate Lift "unknown_template" "The template that the row says it was rendered with isn't there.";
     Unliftable Lift "unliftable" "The row's template can't be read backwards.";
     NotLifted Lift "not_lifted" "The rendered text doesn't fit the template that it is said to come from.";

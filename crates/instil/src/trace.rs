@@ -2,6 +2,7 @@
 //! makes it again.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,11 +15,12 @@ use crate::lm::{Event, LanguageModel, Next, Outcome, Request};
 use crate::pipeline::convert::{self, ConvertRoad};
 use crate::pipeline::cook::id_of;
 use crate::pipeline::from_rows::{Entry, preview};
-use crate::recipe::{Convert, Cook, FromRows, Generate, Recipe, Step};
-use crate::record::Role;
+use crate::pipeline::mix;
+use crate::recipe::{Convert, Cook, FromRows, Generate, Mix, Recipe, Step};
+use crate::record::{Origin, Role};
 use crate::rows::{self, Object, text};
-use crate::run::{ConvertPlan, CookPlan, Plan, RowsPlan, collection};
-use crate::sink::Layout;
+use crate::run::{ConvertPlan, CookPlan, MixPlan, Plan, RowsPlan, collection};
+use crate::sink::{Layout, MixedFrom};
 use crate::task::TaskKind;
 
 /// The whole way of one example.
@@ -83,6 +85,7 @@ pub fn trace(
                 "`run/provenance.parquet` says which row it was; `--report` of `unify` how its task was read",
             ));
         }
+        Some(Step::Mix(recipe)) => return of_mixed(&layout, &recipe, &recipe_path, provenance),
         Some(Step::Cook(_) | Step::Train(_)) => {
             return Err(Error::input(format!("`{}` is a trained model and has no rows", dataset.display()))
                 .with_hint("name the dataset that it was trained on"));
@@ -262,6 +265,48 @@ fn of_cooked(layout: &Layout, recipe: &Cook, recipe_path: &Path, id: &str) -> Re
         template: None,
         prompt: sample.prompt().to_owned(),
         completion: Some(sample.completion().to_owned()),
+        command: format!("instil run {}", quoted(&recipe_path.display().to_string())),
+    })
+}
+
+/// The way of a row of a mix.
+fn of_mixed(layout: &Layout, recipe: &Mix, recipe_path: &Path, provenance: Object) -> Result<Trace> {
+    let id = text(&provenance, "id").to_owned();
+    let row = data_row(layout, &id)?;
+    let plan = MixPlan::of(recipe)?;
+    let (dataset, source) = (text(&provenance, "dataset"), text(&provenance, "source"));
+    let gone = || changed(&id, &format!("source `{source}` of `{dataset}` is gone"));
+    let of = plan.road.sources.iter().find(|of| of.name == dataset).ok_or_else(gone)?;
+    let file = of.files.iter().find(|file| *file.name == *source).ok_or_else(gone)?;
+    let number = |name: &str| provenance.get(name).and_then(Value::as_u64);
+    let from = MixedFrom {
+        name: dataset.to_owned(),
+        origin: Origin { source: Arc::clone(&file.name), row: number("row") },
+        shape: text(&provenance, "shape").to_owned(),
+        sample: number("sample").unwrap_or_default(),
+        copy: 0,
+        id: None,
+    };
+    let path = file.path.display().to_string();
+    let has_changed = || changed(&id, &format!("`{path}` has changed"));
+    let (read, made) = mix::one(&plan.road, of, &from)?.ok_or_else(has_changed)?;
+    // A row of a folder has its id besides, and a table a cell for each column.
+    let is_cell = |value: &Value| plan.road.has_columns && value.as_str() == Some("");
+    let is_same = |(key, value): (&String, &Value)| {
+        layout.is_folder() && key == "id" || made.get(key) == Some(value) || is_cell(value)
+    };
+    if !row.iter().all(is_same) {
+        return Err(has_changed());
+    }
+    let (prompt, completion) = rows::prompt_and_completion(&row).unwrap_or_default();
+    Ok(Trace {
+        row,
+        provenance,
+        file: path,
+        passage: serde_json::to_string_pretty(&read.fields).expect("fields are JSON"),
+        template: None,
+        prompt,
+        completion: Some(completion),
         command: format!("instil run {}", quoted(&recipe_path.display().to_string())),
     })
 }

@@ -144,6 +144,10 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
 
+    /// The folder of an evaluation of the base: what of the difference the benchmark's rules explain
+    #[arg(long, value_name = "DIR")]
+    pub(crate) before: Option<PathBuf>,
+
     /// Begin the folder anew where it holds another evaluation; its journal stays
     #[arg(long)]
     pub(crate) overwrite: bool,

@@ -81,6 +81,9 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
             Step::Cook(step) => {
                 super::cook::show(&step, args.json)?;
             }
+            Step::Mix(step) => {
+                super::mix::show(&step, args.json)?;
+            }
         }
     }
     Ok(exit::DONE)

@@ -3,8 +3,10 @@
 mod folder;
 mod show;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use instil::benchmark::alignment::{Gain, Judged, gains};
 use instil::benchmark::report::{Report, Tally};
 use instil::benchmark::run::{Settings, ask};
 use instil::benchmark::{Benchmark, Kind, Wrap, built_in, data};
@@ -35,6 +37,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<u8> {
     if args.dry_run {
         return show::questions(&asked, args.json);
     }
+    let before = args.before.as_deref().map(|path| before(path, &asked)).transpose()?;
     catch_interrupts()?;
     let mut progress = Progress::start(args.quiet);
     let model: Box<dyn LanguageModel> = match &args.replay {
@@ -64,6 +67,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<u8> {
         (None, None) => None,
     };
     let mut reports: Vec<Report> = Vec::with_capacity(asked.len());
+    let mut gained: BTreeMap<String, Vec<Gain>> = BTreeMap::new();
     for one in &asked {
         let mut tally = Tally::new(one.benchmark);
         let (account, whole) = ask(
@@ -86,11 +90,14 @@ pub(crate) fn run(args: EvalArgs) -> Result<u8> {
             });
             return Ok(exit::INTERRUPTED);
         }
+        if let Some(before) = before.as_ref().filter(|_| !tally.judged().is_empty()) {
+            gained.insert(one.benchmark.name.clone(), gains(before, tally.judged(), args.seed)?);
+        }
         reports.push(tally.report(account, args.seed));
     }
     let seconds = progress.finish();
     let failed: u64 = reports.iter().map(|report| report.account.failed).sum();
-    let whole = whole(&reports, &asked, model.as_ref(), args.seed);
+    let whole = whole(&reports, &asked, model.as_ref(), args.seed, &gained);
     if failed == 0
         && let Some(folder) = folder
     {
@@ -98,7 +105,10 @@ pub(crate) fn run(args: EvalArgs) -> Result<u8> {
     }
     match args.json {
         true => output::data(&whole.to_string()),
-        false => show::numbers(&reports),
+        false => {
+            show::numbers(&reports);
+            show::gains(&gained);
+        }
     }
     if !args.quiet {
         show::account(&reports, &asked, args.output.as_deref(), seconds);
@@ -175,6 +185,10 @@ fn benchmarks(named: &[String]) -> Result<Vec<Benchmark>> {
     let mut found: Vec<Benchmark> = Vec::with_capacity(names.len());
     for name in names {
         let benchmark = Benchmark::find(name)?;
+        if !benchmark.is_labelled {
+            return Err(Error::usage(format!("`{}` is unlabelled: its rows don't say what is right", benchmark.name))
+                .with_hint("`mix --learn` asks about such rows; to measure, its file needs `gold`, `answer` or `references`"));
+        }
         if !found.iter().any(|other| other.hash == benchmark.hash) {
             found.push(benchmark);
         }
@@ -183,7 +197,7 @@ fn benchmarks(named: &[String]) -> Result<Vec<Benchmark>> {
 }
 
 /// The folder of a dataset's snapshot in the Hub's cache. Nobody is asked.
-fn snapshot(id: &str) -> Option<PathBuf> {
+pub(crate) fn snapshot(id: &str) -> Option<PathBuf> {
     let config = super::pull::hub_config().ok()?;
     let repo = Repo::parse(id, hub::Kind::Dataset).ok()?;
     if let Some(pulled) = hub::find(&config, &repo, &Wanted::default()) {
@@ -221,15 +235,43 @@ fn what(asked: &[Asked<'_>], model: &dyn LanguageModel, seed: u64) -> Result<Val
 }
 
 /// The report as JSON.
-fn whole(reports: &[Report], asked: &[Asked<'_>], model: &dyn LanguageModel, seed: u64) -> Value {
+fn whole(
+    reports: &[Report],
+    asked: &[Asked<'_>],
+    model: &dyn LanguageModel,
+    seed: u64,
+    gained: &BTreeMap<String, Vec<Gain>>,
+) -> Value {
     let wraps: Vec<Value> = asked.iter().map(|one| one.settings.wrap.name().into()).collect();
-    json!({
+    let mut whole = json!({
         "model": &*model.identity(),
         "seed": seed,
         "wrap": wraps,
         "reports": reports,
         "suites": show::suites(reports),
-    })
+    });
+    if !gained.is_empty() {
+        whole["gains"] = json!(gained);
+    }
+    whole
+}
+
+/// What an evaluation of the base left of each item.
+fn before(folder: &Path, asked: &[Asked<'_>]) -> Result<Vec<Judged>> {
+    if asked.iter().all(|one| one.benchmark.rules().next().is_none()) {
+        return Err(Error::usage("none of these benchmarks has rules by which a difference is explained")
+            .with_hint("add `rules` to its file: `docs/guides/evaluate.md` says how"));
+    }
+    let path = folder.join(folder::ITEMS);
+    let failed = || Error::input(format!("failed to read `{}`", shown(&path)));
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| failed().because(e).with_hint("name the folder of a finished `eval -o DIR`"))?;
+    let mut judged = Vec::new();
+    for line in text.lines() {
+        let line = serde_json::from_str(line).map_err(|e| failed().because(e))?;
+        judged.extend(Judged::of_line(&line));
+    }
+    Ok(judged)
 }
 
 /// The path as messages show it.

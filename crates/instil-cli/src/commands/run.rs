@@ -55,6 +55,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
             }
             Step::Unify(step) => super::unify::execute(*step, &args.how.of_all)?,
             Step::Cook(step) => super::cook::execute(*step, &args.how.of_all)?,
+            Step::Mix(step) => super::mix::execute(*step, &args.how.of_all)?,
         };
         worst = worst.max(code);
         // A missed limit doesn't stop the chain; a step that isn't done does.

@@ -151,6 +151,7 @@ fn the_reference_is_what_the_program_says() {
         "apply",
         "remix",
         "cook",
+        "mix",
         "convert",
         "companion",
         "train",

@@ -282,3 +282,46 @@ fn real_rows_go_the_whole_road() {
         }
     }
 }
+
+/// Six rows: the rule is followed by the right answer of four.
+fn overlaps(place: &Place) {
+    place.write(
+        "overlap.yaml",
+        "name: overlap\nprompts: [{name: p, prompt: 'Which? {{ question }}'}]\nchoices: options\ngold: '{{ gold }}'\n\
+         rank: {}\nmetrics: [accuracy]\nrules:\n  - {name: shared, follows: most_overlap, of: '{{ question }}'}\n  \
+         - {name: other, follows: threshold, of: '{{ question }}', with: '{{ options[0] }}', at: 1, above: 'a tea'}\n",
+    );
+    let row = |i: usize| {
+        let options = [format!("a kettle {i}"), "a tea".to_owned()];
+        json!({"question": format!("kettle {i} boils"), "options": options, "gold": usize::from(i > 3)})
+    };
+    place.write("overlap.jsonl", (0..6).map(|i| format!("{}\n", row(i))).collect::<String>());
+}
+
+#[test]
+fn rules_of_templates_have_a_ceiling_and_explain_gains() {
+    let place = Place::new();
+    overlaps(&place);
+    let of = ["eval", "-b", "overlap.yaml", "--data", "overlap.jsonl"];
+    insta::assert_snapshot!(place.told(&[&of[..], &["--dry-run"]].concat()));
+    // The base says the second answer everywhere, the tuned model the first.
+    let answers = |name: &str, said: &dyn Fn(usize) -> String| {
+        let line = |i| json!({"prompt": format!("Which? kettle {i} boils"), "completion": said(i)});
+        place.write(name, (0..6).map(|i| format!("{}\n", line(i))).collect::<String>());
+    };
+    answers("base.jsonl", &|_| "a tea".to_owned());
+    answers("tuned.jsonl", &|i| format!("a kettle {i}"));
+    place.ok(&[&of[..], &["--replay", "base.jsonl", "-o", "before", "-q"]].concat());
+    let told =
+        place.told(&[&of[..], &["--replay", "tuned.jsonl", "--before", "before", "-o", "after"]].concat());
+    insta::assert_snapshot!(told);
+    let report: Value = serde_json::from_slice(&fs::read(place.path("after/report.json")).unwrap()).unwrap();
+    let gain = &report["gains"]["overlap"][0];
+    assert_eq!((&gain["explained"]["value"], &gain["turned"]), (&json!(1.0), &json!([4, 2])));
+    let alignment = &report["reports"][0]["alignment"][0];
+    assert_eq!(alignment["follows"], json!(1.0));
+    assert!((alignment["ceiling"].as_f64().unwrap() - 4.0 / 6.0).abs() < 1e-12);
+    insta::assert_snapshot!(
+        place.told(&[&of[..], &["--replay", "tuned.jsonl", "--before", "gone"]].concat())
+    );
+}

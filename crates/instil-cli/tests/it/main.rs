@@ -15,6 +15,8 @@ mod generate;
 mod hub;
 mod kill;
 mod local;
+mod mix;
+mod mix_learn;
 mod recorded;
 mod regressions;
 mod score;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::alignment::{Ground, Rule};
 use super::data::misfit;
 use super::spec::{Benchmark, Choices, Head, Kind, Prompt, Template};
 use super::wrap::Wrap;
@@ -21,6 +22,8 @@ pub struct Item {
     pub prompt: usize,
     /// What is asked.
     pub ask: Ask,
+    /// What each rule of the benchmark says of the row.
+    pub grounds: Vec<Ground>,
 }
 
 /// What is asked.
@@ -34,14 +37,14 @@ pub enum Ask {
         tails: Vec<String>,
         /// The choices, as texts.
         choices: Vec<String>,
-        /// The number of the right one.
+        /// The number of the right one; 0 where the benchmark has no labels.
         gold: usize,
     },
     /// For an answer in words.
     Text {
         /// The prompt.
         prompt: String,
-        /// The answers that are right.
+        /// The answers that are right; none where the benchmark has no labels.
         references: Vec<String>,
     },
     /// Whether this follows.
@@ -76,7 +79,7 @@ impl Ask {
 }
 
 /// What is wrong with a row, and the word for it.
-type Fault = (Reason, String);
+pub(super) type Fault = (Reason, String);
 
 impl Benchmark {
     /// The questions about a row, one under each prompt.
@@ -104,7 +107,13 @@ impl Benchmark {
             let ask = asking
                 .of(prompt)
                 .map_err(|(reason, why)| (reason, format!("prompt `{}`: {why}", prompt.name)))?;
-            Ok(Item { id: id.clone(), group: group.clone(), prompt: number, ask })
+            let choices = match &ask {
+                Ask::Choice { choices, .. } => choices.as_slice(),
+                _ => &[],
+            };
+            let ground = |rule: &Rule| rule.ground(&fields, &row.fields, choices);
+            let grounds = self.rules.iter().map(ground).collect::<Result<_, _>>()?;
+            Ok(Item { id: id.clone(), group: group.clone(), prompt: number, ask, grounds })
         });
         items.collect()
     }
@@ -138,8 +147,10 @@ impl Asking<'_> {
             Head::One(head) => {
                 let text = self.wrapped(head)?;
                 if matches!(self.benchmark.kind, Kind::Generate { .. }) {
-                    let name = prompt.references.as_deref().unwrap_or_default();
-                    let references = self.list(name)?;
+                    let references = match &prompt.references {
+                        Some(name) if self.benchmark.is_labelled => self.list(name)?,
+                        _ => Vec::new(),
+                    };
                     return Ok(Ask::Text { prompt: text, references });
                 }
                 let choices = match prompt.choices.as_ref() {
@@ -184,6 +195,9 @@ impl Asking<'_> {
 
     /// The number of the right choice.
     fn gold(&self, prompt: &Prompt, choices: &[String]) -> Result<usize, Fault> {
+        if !self.benchmark.is_labelled {
+            return Ok(0);
+        }
         let given =
             |template: &Template| Ok(render(template, self.fields, self.row, self.seed)?.trim().to_owned());
         if let Some(template) = &prompt.gold {

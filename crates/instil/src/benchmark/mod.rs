@@ -31,11 +31,14 @@
 //! | `greedy` | the answer is right if greedy decoding gives `completion` |
 //! | `wrap` | what stands around each prompt: `none`, `simple`, `tagged`, `inst`, or a text with `{prompt}` |
 //! | `strip` | whether prompts and choices lose the blanks at their ends: `true` unless said otherwise |
+//! | `rules` | what following a rule of `cook`'s templates would be, as [`alignment`] says |
+//! | `unlabelled` | `true` where rows don't say what is right: for `mix --learn`, which can do without |
 //! | `metrics` | `accuracy`, `acc_norm`, `macro_f1`, `weighted_f1`, `squad_em`, `squad_f1`, `exact_match`, `rouge_l`, `verified`, `perplexity`; the first is the headline |
 //! | `group` | Jinja for the group of a row, whose means are given, too |
 //!
 //! `choices`, `gold`, `answer`, `references` and `completion` stand beside `prompts`, or in one prompt for it alone.
 
+pub mod alignment;
 pub mod built_in;
 mod cooked;
 pub mod data;

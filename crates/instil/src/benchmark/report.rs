@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::alignment::{Alignment, Judged, Scored, alignments};
 use super::item::Ask;
 use super::run::{Account, Answer, Said};
 use super::spec::{Benchmark, By, Compare, Kind, Metric};
@@ -25,6 +26,9 @@ pub struct Report {
     /// The means of each group of rows, in the order of their names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, Group>,
+    /// How far the answers follow the benchmark's rules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alignment: Vec<Alignment>,
 }
 
 /// One number.
@@ -68,6 +72,9 @@ pub struct Tally<'a> {
     /// What is right in each row, by the first prompt.
     rows: Vec<Fact>,
     groups: BTreeMap<String, Sums>,
+    /// By item, where the benchmark has rules.
+    judged: Vec<Judged>,
+    scored: Vec<Vec<Scored>>,
 }
 
 /// Of a group: its rows, and of each metric the sum and how many answers it is of.
@@ -103,6 +110,8 @@ impl<'a> Tally<'a> {
             names: BTreeMap::new(),
             rows: Vec::new(),
             groups: BTreeMap::new(),
+            judged: Vec::new(),
+            scored: Vec::new(),
         }
     }
 
@@ -144,7 +153,22 @@ impl<'a> Tally<'a> {
         };
         let pair = (self.label(truth), self.label(guessed.unwrap_or_else(|| NOTHING.to_owned())));
         self.labels[item.prompt].push(pair);
-        line(self.benchmark, answer, guess, judged)
+        let mut line = line(self.benchmark, answer, guess, judged);
+        let scored = self.benchmark.aligned(answer, guess);
+        if !scored.is_empty() {
+            let names = self.benchmark.rules();
+            let by_rule: Map<String, Value> =
+                names.zip(&scored).map(|(name, scored)| (name.to_owned(), json!(scored))).collect();
+            line.insert("alignment".to_owned(), Value::Object(by_rule));
+            self.judged.extend(Judged::of_line(&line));
+            self.scored.push(scored);
+        }
+        line
+    }
+
+    /// What each item is worth and how far it follows the benchmark's rules, where there are some.
+    pub fn judged(&self) -> &[Judged] {
+        &self.judged
     }
 
     fn label(&mut self, name: String) -> usize {
@@ -160,7 +184,12 @@ impl<'a> Tally<'a> {
             let mean = |(metric, (sum, count)): (&&'static str, &(f64, u64))| (*metric, sum / *count as f64);
             (name.clone(), Group { rows: sums.rows, metrics: sums.metrics.iter().map(mean).collect() })
         });
-        Report { benchmark: self.benchmark.name.clone(), account, metrics, groups: groups.collect() }
+        let alignment = match self.scored.is_empty() {
+            true => Vec::new(),
+            false => alignments(self.benchmark, &self.scored, seed),
+        };
+        let benchmark = self.benchmark.name.clone();
+        Report { benchmark, account, metrics, groups: groups.collect(), alignment }
     }
 
     fn number(&self, metric: Metric, seed: u64) -> Number {
@@ -302,7 +331,7 @@ fn compare(benchmark: &Benchmark) -> Compare {
 }
 
 /// The number of the choice that was taken.
-fn guess(benchmark: &Benchmark, answer: &Answer) -> Option<usize> {
+pub fn guess(benchmark: &Benchmark, answer: &Answer) -> Option<usize> {
     match (&answer.said, &benchmark.kind, &answer.item.ask) {
         (Said::Likely { by_sum, .. }, Kind::Rank { by: By::Sum, .. }, _) => Some(*by_sum),
         (Said::Likely { by_characters, .. }, ..) => Some(*by_characters),
@@ -311,6 +340,12 @@ fn guess(benchmark: &Benchmark, answer: &Answer) -> Option<usize> {
         }
         _ => None,
     }
+}
+
+/// What an answer is worth by the benchmark's first metric that is a mean of rows, or else by accuracy.
+pub fn worth(benchmark: &Benchmark, answer: &Answer) -> f64 {
+    let is_of_rows = |metric: &&Metric| !is_of_labels(**metric) && **metric != Metric::Perplexity;
+    value(benchmark.metrics.iter().find(is_of_rows).copied().unwrap_or(Metric::Accuracy), benchmark, answer)
 }
 
 /// What an answer is worth by a metric that is a mean of rows.

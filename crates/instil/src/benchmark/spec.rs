@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::alignment::{Rule, RuleFile};
 use super::built_in;
 use super::cooked::{Cooked, CookedFile};
 use super::prepare::Prepare;
@@ -27,6 +28,8 @@ pub struct Benchmark {
     pub kind: Kind,
     /// What answers are judged by; the first is the headline.
     pub metrics: Vec<Metric>,
+    /// Whether its rows say what is right.
+    pub is_labelled: bool,
     /// What stands around each prompt.
     pub wrap: Wrap,
     /// 16 hexadecimal digits of its file's text.
@@ -38,6 +41,7 @@ pub struct Benchmark {
     pub(super) strip: bool,
     pub(super) prompts: Vec<Prompt>,
     pub(super) group: Option<Template>,
+    pub(super) rules: Vec<Rule>,
 }
 
 /// How an answer is found.
@@ -215,8 +219,12 @@ struct File {
     wrap: Option<String>,
     strip: Option<bool>,
     #[serde(default)]
+    unlabelled: bool,
+    #[serde(default)]
     metrics: Vec<Metric>,
     group: Option<String>,
+    #[serde(default)]
+    rules: Vec<RuleFile>,
 }
 
 #[derive(Deserialize)]
@@ -355,6 +363,12 @@ impl Benchmark {
             }
             prompts.push(prompt(one, &file, &kind)?);
         }
+        let rules: Vec<Rule> = file.rules.into_iter().map(Rule::of).collect::<Result<_>>()?;
+        for (number, rule) in rules.iter().enumerate() {
+            if rules[..number].iter().any(|other| other.name == rule.name) {
+                return fault(format!("two rules are named `{}`", rule.name));
+            }
+        }
         let forms = file.data.into_iter().map(form).collect::<Result<_>>()?;
         Ok(Self {
             name: file.name.unwrap_or_else(|| name.to_owned()),
@@ -362,6 +376,7 @@ impl Benchmark {
             source: file.source,
             kind,
             metrics: file.metrics,
+            is_labelled: !file.unlabelled,
             wrap: Wrap::parse(file.wrap.as_deref().unwrap_or("none"))?,
             hash: hex_of(&[text], 16),
             forms,
@@ -371,6 +386,7 @@ impl Benchmark {
             strip: file.strip.unwrap_or(true),
             prompts,
             group: file.group.as_deref().map(|jinja| Template::new("group", jinja)).transpose()?,
+            rules,
         })
     }
 
@@ -462,14 +478,19 @@ fn prompt(one: &PromptFile, file: &File, kind: &Kind) -> Result<Prompt> {
             if choices.is_none() && matches!(head, Head::One(_)) {
                 return lacks("`choices`");
             }
-            if gold.is_some() == answer.is_some() {
+            if !file.unlabelled && gold.is_some() == answer.is_some() {
                 return lacks("one of `gold`, the number of the right choice, and `answer`, its text");
             }
             if answer.is_some() && choices.is_none() {
                 return lacks("`gold`: contexts are known by their number");
             }
         }
-        Kind::Generate { .. } if references.is_none() => return lacks("`references`"),
+        Kind::Generate { .. } if references.is_none() && !file.unlabelled => return lacks("`references`"),
+        Kind::Greedy { .. } if file.unlabelled => {
+            return Err(Error::input(format!(
+                "{place}: whether the right text follows is asked, and `unlabelled` says that there is none"
+            )));
+        }
         Kind::Greedy { .. } if !matches!(head, Head::Before(..)) => return lacks("`completion`"),
         Kind::Generate { .. } | Kind::Greedy { .. } => {}
     }
@@ -514,7 +535,7 @@ impl Form {
 }
 
 impl Template {
-    fn new(place: &str, jinja: &str) -> Result<Self> {
+    pub(super) fn new(place: &str, jinja: &str) -> Result<Self> {
         let fault = |fault: Fault| {
             let line = fault.line.map_or_else(String::new, |line| format!(" in line {line}"));
             Error::input(format!("{place}: {}{line} of `{jinja}`", fault.message))

@@ -17,7 +17,7 @@ pub mod baseline;
 pub mod choice;
 pub mod classify;
 pub mod interval;
-mod porter;
+pub(crate) mod porter;
 pub mod rouge;
 pub mod squad;
 

@@ -64,7 +64,7 @@ const STEP_4: [&str; 19] = [
 ];
 
 /// The stem of a word of ASCII in lower case.
-pub(super) fn stem(word: &str) -> String {
+pub(crate) fn stem(word: &str) -> String {
     debug_assert!(word.is_ascii(), "{word}");
     if let Some((_, stem)) = IRREGULAR.iter().find(|(irregular, _)| *irregular == word) {
         return (*stem).to_owned();

@@ -7,6 +7,7 @@ mod convert;
 mod cook;
 mod from_rows;
 mod generate;
+mod mix;
 mod train;
 mod unify;
 
@@ -14,6 +15,7 @@ pub use convert::Convert;
 pub use cook::Cook;
 pub use from_rows::FromRows;
 pub use generate::Generate;
+pub use mix::Mix;
 pub use train::Train;
 pub use unify::Unify;
 
@@ -60,6 +62,8 @@ pub enum Verb {
     Train,
     /// Rows of one instruction style to rows of another.
     Unify,
+    /// Several datasets to one, in proportions.
+    Mix,
 }
 
 impl Verb {
@@ -73,6 +77,7 @@ impl Verb {
             Self::Cook => "cook",
             Self::Train => "train",
             Self::Unify => "unify",
+            Self::Mix => "mix",
         }
     }
 }
@@ -93,6 +98,8 @@ pub enum Step {
     Train(Box<Train>),
     /// `unify`.
     Unify(Box<Unify>),
+    /// `mix`.
+    Mix(Box<Mix>),
 }
 
 /// Keys that say where and how fast, not what: two runs that differ in them make the same rows.
@@ -148,6 +155,12 @@ impl From<Unify> for Step {
     }
 }
 
+impl From<Mix> for Step {
+    fn from(step: Mix) -> Self {
+        Self::Mix(Box::new(step))
+    }
+}
+
 impl Step {
     /// What it does.
     pub fn verb(&self) -> Verb {
@@ -158,6 +171,7 @@ impl Step {
             Self::Cook(step) => step.verb,
             Self::Train(step) => step.verb,
             Self::Unify(step) => step.verb,
+            Self::Mix(step) => step.verb,
         }
     }
 
@@ -170,6 +184,7 @@ impl Step {
             Self::Cook(step) => &step.script,
             Self::Train(step) => &step.input,
             Self::Unify(step) => &step.input,
+            Self::Mix(step) => &step.input,
         }
     }
 
@@ -182,6 +197,7 @@ impl Step {
             Self::Cook(step) => &step.output,
             Self::Train(step) => &step.output,
             Self::Unify(step) => &step.output,
+            Self::Mix(step) => &step.output,
         }
     }
 
@@ -194,6 +210,7 @@ impl Step {
             Self::Cook(step) => step.output = output,
             Self::Train(step) => step.output = output,
             Self::Unify(step) => step.output = output,
+            Self::Mix(step) => step.output = output,
         }
     }
 
@@ -203,7 +220,9 @@ impl Step {
     /// When they are not written as splits are.
     pub fn splits(&self) -> Result<Splits> {
         match self {
-            Self::Generate(_) | Self::Convert(_) | Self::Train(_) | Self::Unify(_) => Ok(Splits::default()),
+            Self::Generate(_) | Self::Convert(_) | Self::Train(_) | Self::Unify(_) | Self::Mix(_) => {
+                Ok(Splits::default())
+            }
             Self::Cook(step) => {
                 let others = [("validation", step.validation_rows), ("test", step.test_rows)];
                 Ok(Splits::named(others.into_iter().filter(|(_, rows)| *rows > 0).map(|(name, _)| name)))
@@ -250,6 +269,7 @@ impl Step {
             Verb::Cook => Self::Cook(Box::deserialize(step)?),
             Verb::Train => Self::Train(Box::deserialize(step)?),
             Verb::Unify => Self::Unify(Box::deserialize(step)?),
+            Verb::Mix => Self::Mix(Box::deserialize(step)?),
         })
     }
 }

@@ -14,6 +14,7 @@ mod from_rows;
 mod look_rows;
 mod convert;
 mod cook;
+mod mix;
 mod train;
 mod unify;
 
@@ -33,6 +34,7 @@ pub use from_rows::from_rows;
 pub use generate::generate;
 pub use look::{Look, LookPrompt, look};
 pub use look_rows::{LookRows, look_rows};
+pub use mix::{MixPlan, MixShares, mix};
 pub use plan::Plan;
 pub use rows_plan::{RowsPlan, Set, collection};
 pub use train::{Material, TrainBegun, TrainFolder, TrainReport, material};

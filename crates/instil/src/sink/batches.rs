@@ -4,6 +4,7 @@ use arrow_array::RecordBatch;
 
 use super::card::{Card, Facts, Size};
 use super::publish::{self, Plan, Step};
+use super::records::PROVENANCE;
 use super::shards::{SplitShards, place};
 use super::table::Table;
 use super::text::TextFile;
@@ -131,8 +132,14 @@ impl BatchWriter {
                     data.iter().map(|(name, shards)| (name.clone(), shards.size)).collect();
                 finished.rows = sizes.iter().map(|(_, size)| size.rows).sum();
                 let sampling = Sampling::default();
-                let facts =
-                    Facts { format, columns, sampling: &sampling, data: sizes, provenance: Vec::new() };
+                let facts = Facts {
+                    format,
+                    columns,
+                    sampling: &sampling,
+                    data: sizes,
+                    provenance: Vec::new(),
+                    provenance_columns: PROVENANCE,
+                };
                 let card = write_card(layout.partial().join("README.md"), &card.text(&facts))?;
                 let readme = layout.output().join("README.md");
                 plan.add(Step::Remove(readme.clone()));

@@ -7,7 +7,6 @@ use std::fmt::Write;
 use std::ops::AddAssign;
 
 use super::features;
-use super::records::PROVENANCE;
 use crate::draw::TRAIN;
 use crate::format::Column;
 use crate::lm::Sampling;
@@ -63,6 +62,28 @@ pub enum Made {
         /// The seed.
         seed: u64,
     },
+    /// Rows of several datasets, in proportions.
+    Mixed {
+        /// The sources.
+        sources: Vec<CardSource>,
+        /// The seed.
+        seed: u64,
+    },
+}
+
+/// One of the datasets that a mix was made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CardSource {
+    /// Its name in the mix.
+    pub name: String,
+    /// Its share, from 0 to 1.
+    pub share: f64,
+    /// Rows of it that could be used.
+    pub rows: u64,
+    /// Rows of the mix that are its.
+    pub kept: u64,
+    /// Their tokens, where these are counted.
+    pub tokens: u64,
 }
 
 /// One of the templates that samples were made by.
@@ -108,6 +129,8 @@ pub(super) struct Facts<'a> {
     pub(super) data: Vec<(String, Size)>,
     /// The same for their provenance; none where there is no such table.
     pub(super) provenance: Vec<(String, Size)>,
+    /// The columns of that table.
+    pub(super) provenance_columns: &'a [Column],
 }
 
 impl Facts<'_> {
@@ -184,7 +207,7 @@ impl Card {
         writeln!(out, "configs:")?;
         let configs = [
             ("default", "data", facts.columns.as_slice(), &facts.data),
-            ("provenance", "provenance", PROVENANCE, &facts.provenance),
+            ("provenance", "provenance", facts.provenance_columns, &facts.provenance),
         ];
         let configs = || configs.into_iter().filter(|(.., splits)| !splits.is_empty());
         for (config, folder, ..) in configs() {
@@ -251,6 +274,10 @@ impl Card {
                      words are {pool}. {shape}\n"
                 )?;
             }
+            Made::Mixed { sources, .. } => {
+                let of = plural(sources.len() as u64, "dataset");
+                writeln!(out, "A mix of {of}, made with instil.\n{shape}\n")?;
+            }
         }
         writeln!(out, "## Load it\n\n```python\nfrom datasets import load_dataset\n")?;
         let first = facts.listed(&facts.data).next().map_or(TRAIN, |(split, _)| split);
@@ -273,6 +300,18 @@ impl Card {
             for CardTemplate { name, about, settings, rows } in templates {
                 let (about, settings) = (about.replace('|', "\\|"), settings.replace('|', "\\|"));
                 writeln!(out, "| `{name}` | {about} | {settings} | {rows} |")?;
+            }
+        } else if let Made::Mixed { sources, .. } = &self.made {
+            let has_tokens = sources.iter().any(|source| source.tokens > 0);
+            let (head, rule) = if has_tokens { (" Tokens |", "---:|") } else { ("", "") };
+            writeln!(
+                out,
+                "## What is in it\n\n| Source | Share | Rows of it | Examples |{head}\n|---|---:|---:|---:|{rule}"
+            )?;
+            for CardSource { name, share, rows, kept, tokens } in sources {
+                let tokens = if has_tokens { format!(" {tokens} |") } else { String::new() };
+                let name = name.replace('|', "\\|");
+                writeln!(out, "| `{name}` | {:.1} % | {rows} | {kept} |{tokens}", 100.0 * share)?;
             }
         } else {
             writeln!(out, "## What was kept\n")?;
@@ -330,6 +369,9 @@ impl Card {
             Made::FromRows { .. } => {
                 writeln!(out, "- Templates: the `template` of each row stands in its provenance")?;
             }
+            Made::Mixed { seed, .. } => {
+                writeln!(out, "- Seed: {seed}. Source, file and row of each row stand in its provenance")?;
+            }
         }
         writeln!(
             out,
@@ -345,6 +387,7 @@ impl Card {
                     "\nNobody's text is in it, so that no licence of a source holds for it."
                 );
             }
+            Made::Mixed { .. } => "licences of the datasets hold for\n",
             Made::FromRows { .. } => "licences of the datasets, and of the templates' wordings, hold for\n",
         };
         writeln!(out, "\nThe {what}what was made of them.")

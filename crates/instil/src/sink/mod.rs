@@ -9,6 +9,7 @@ mod card;
 mod features;
 mod file;
 mod layout;
+mod mixed;
 mod objects;
 mod publish;
 mod records;
@@ -17,10 +18,11 @@ mod table;
 mod text;
 
 pub use batches::{Batch, BatchWriter};
-pub use card::{Card, CardSet, CardTemplate, Made};
+pub use card::{Card, CardSet, CardSource, CardTemplate, Made};
 pub(crate) use file::failed;
 pub(crate) use layout::split_of;
 pub use layout::{Layout, Packing, Shape};
+pub use mixed::{MixWriter, MixedFrom, fits_columns};
 pub use objects::{ObjectWriter, Row as ObjectRow};
 
 use std::io::Write as _;
@@ -204,6 +206,7 @@ impl Writer {
                     sampling: &sampling,
                     data: sizes(&data),
                     provenance: sizes(&provenance),
+                    provenance_columns: PROVENANCE,
                 };
                 let card = write_card(layout.partial().join("README.md"), &card.text(&facts))?;
                 let readme = layout.output().join("README.md");

@@ -5,6 +5,7 @@ use crate::lm::Sampling;
 use crate::record::{Example, Origin};
 use crate::reject::Reject;
 use crate::rng::hex_of;
+use crate::sink::MixedFrom;
 
 /// The key that parts a dataset's rows and ties them to their provenance.
 const ID: Column = Column::new("id", Kind::Text);
@@ -85,6 +86,31 @@ pub(super) fn origin<'a>(id: &'a str, origin: &'a Origin, shape: &'a str, sample
         origin.row.map(signed).into(),
         shape.into(),
         signed(sample).into(),
+    ]
+}
+
+/// Where each row of a mix came from.
+pub(super) const MIXED: &[Column] = &[
+    ID,
+    Column::new("dataset", Kind::Text),
+    Column::new("source", Kind::Text),
+    Column::nullable("row", Kind::Int64),
+    Column::new("shape", Kind::Text),
+    Column::new("sample", Kind::Int64),
+    Column::new("copy", Kind::Int64),
+    Column::nullable("source_id", Kind::Text),
+];
+
+pub(super) fn mixed<'a>(id: &'a str, from: &'a MixedFrom) -> Vec<Cell<'a>> {
+    vec![
+        id.into(),
+        from.name.as_str().into(),
+        from.origin.source.as_ref().into(),
+        from.origin.row.map(signed).into(),
+        from.shape.as_str().into(),
+        signed(from.sample).into(),
+        i64::from(from.copy).into(),
+        from.id.as_deref().into(),
     ]
 }
 

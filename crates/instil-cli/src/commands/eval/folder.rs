@@ -14,7 +14,7 @@ use super::shown;
 
 const WHAT: &str = "eval.json";
 const JOURNAL: &str = "journal.sqlite";
-const ITEMS: &str = "items.jsonl";
+pub(super) const ITEMS: &str = "items.jsonl";
 const REPORT: &str = "report.json";
 const PARTIAL: &str = "items.partial";
 

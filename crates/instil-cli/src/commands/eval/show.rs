@@ -5,8 +5,10 @@ use std::path::Path;
 
 use indicatif::HumanCount;
 use instil::Result;
+use instil::benchmark::alignment::{Alignment, Change, Gain, alignments};
 use instil::benchmark::item::Ask;
 use instil::benchmark::report::{Number, Report};
+use instil::benchmark::run::{Answer, Said};
 use instil::benchmark::{Benchmark, built_in};
 use serde_json::{Map, Value, json};
 
@@ -60,15 +62,27 @@ pub(super) fn questions(asked: &[Asked<'_>], as_json: bool) -> Result<u8> {
             output::data(&format!("{read}, wrapper `{}`", one.settings.wrap.name()));
         }
         let names: Vec<&str> = one.benchmark.prompts().collect();
+        let has_rules = one.benchmark.rules().next().is_some();
+        let mut scores = Vec::new();
         let mut count = 0;
         for row in rows {
-            if count >= one.settings.limit || !as_json && count > 0 {
+            if count >= one.settings.limit || !as_json && count > 0 && !has_rules {
                 break;
             }
             let Ok(items) = row.and_then(|row| one.benchmark.items(&row, &one.settings.wrap)) else {
                 continue;
             };
             count += 1;
+            if has_rules {
+                // What the right answers follow is known before any model is asked.
+                let unsaid = |item| Answer { item, row: 0, said: Said::Nothing(String::new()) };
+                scores.extend(
+                    items.iter().cloned().map(unsaid).map(|answer| one.benchmark.aligned(&answer, None)),
+                );
+            }
+            if !as_json && count > 1 {
+                continue;
+            }
             for item in items {
                 let name = names[item.prompt];
                 if !as_json {
@@ -92,8 +106,68 @@ pub(super) fn questions(asked: &[Asked<'_>], as_json: bool) -> Result<u8> {
                 output::data(&Value::Object(line).to_string());
             }
         }
+        if has_rules && !as_json {
+            output::data(&format!("\nwhat the right answers of {} rows follow:", HumanCount(count)));
+            followed(&one.benchmark.name, &alignments(one.benchmark, &scores, 0), false);
+        }
     }
     Ok(exit::DONE)
+}
+
+/// How far answers, and the right ones, follow each rule.
+fn followed(benchmark: &str, alignments: &[Alignment], is_answered: bool) {
+    let heads: &[&str] = match is_answered {
+        true => &["rule of", "", "answers follow", "95 %", "right ones (ceiling)", "95 %", "random"],
+        false => &["rule of", "", "right ones (ceiling)", "95 %", "random"],
+    };
+    let mut rows = table(heads);
+    for (place, one) in alignments.iter().enumerate() {
+        let name = if place == 0 { benchmark } else { "" };
+        let mut cells = vec![name.to_owned(), one.rule.clone()];
+        if is_answered {
+            cells.extend([format!("{:.4}", one.follows), reach(one.interval)]);
+        }
+        cells.extend([format!("{:.4}", one.ceiling), reach(one.ceiling_interval)]);
+        cells.push(one.random.map_or_else(String::new, |random| format!("{random:.4}")));
+        rows.add_row(cells);
+    }
+    output::data(&rows.trim_fmt());
+    for one in alignments {
+        // The lower end of the interval, and chance without one.
+        if one.random.is_some_and(|random| one.ceiling_interval.is_some_and(|(low, _)| low <= random)) {
+            output::data(&format!(
+                "the right answers follow `{}` no more than chance would, as far as these rows can tell: a template of this rule has nothing to give",
+                one.rule
+            ));
+        }
+    }
+}
+
+fn reach(interval: Option<(f64, f64)>) -> String {
+    interval.map_or_else(String::new, |(low, high)| format!("{low:.4} to {high:.4}"))
+}
+
+/// What a tuned model does otherwise than its base.
+pub(super) fn gains(gained: &BTreeMap<String, Vec<Gain>>) {
+    for (benchmark, gains) in gained {
+        let number = |change: Change| format!("{:+.4} ({})", change.value, reach(change.interval));
+        let share = |change: Option<Change>, of: u64| match change {
+            Some(change) => format!("{:.4} of {of} ({})", change.value, reach(change.interval)),
+            None => "of none".to_owned(),
+        };
+        let mut rows =
+            table(&[benchmark, "follows", "worth", "explains of what became right", "of what became wrong"]);
+        for gain in gains {
+            rows.add_row([
+                gain.rule.clone(),
+                number(gain.follows),
+                number(gain.worth),
+                share(gain.explained, gain.turned.0),
+                share(gain.misled, gain.turned.1),
+            ]);
+        }
+        output::data(&format!("\n{}", rows.trim_fmt()));
+    }
 }
 
 /// The table of numbers.
@@ -136,6 +210,10 @@ pub(super) fn numbers(reports: &[Report]) {
         if report.groups.len() > GROUPS {
             output::data(&format!("… and {} more (--json has them all)", report.groups.len() - GROUPS));
         }
+    }
+    for report in reports.iter().filter(|report| !report.alignment.is_empty()) {
+        output::data("");
+        followed(&report.benchmark, &report.alignment, true);
     }
     for (suite, mean) in suites(reports) {
         output::data(&format!("\nmean of {suite}, by the first metric of each: {mean:.4}"));
