@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use indicatif::HumanCount;
 use instil::benchmark::run::{Settings, ask};
 use instil::benchmark::{Benchmark, Wrap, data};
 use instil::lm::LanguageModel;
@@ -20,6 +21,7 @@ use serde_json::json;
 
 use crate::args::{HowOfAll, ModelArgs, TrainHow};
 use crate::progress::{Progress, catch_interrupts};
+use crate::tables::plural;
 use crate::{exit, output, settings};
 
 /// What a stage gives: its result, or none if Ctrl-C came, or a code of a step that isn't done.
@@ -52,6 +54,9 @@ pub(crate) fn run(file: &Path, output: Option<String>, how: &HowOfAll) -> Result
         tasks.iter().try_for_each(|topic| answers::has_votes(&topic.benchmark))?;
     }
     study::check_names(&tasks.iter().map(|topic| topic.asked.clone()).collect::<Vec<_>>())?;
+    if how.dry_run {
+        return Ok(show(&learn, &tasks, how.json));
+    }
     let runner = Runner { learn: &learn, how, started: std::time::Instant::now() };
     match runner.whole(&mut tasks)? {
         Ok(evidence) => {
@@ -60,7 +65,7 @@ pub(crate) fn run(file: &Path, output: Option<String>, how: &HowOfAll) -> Result
             } else {
                 output::data(&report::page(&learn, &evidence, false));
             }
-            if !how.quiet && !how.dry_run {
+            if !how.quiet {
                 runner.say(&format!("the mix is in `{}`, the evidence beside it", runner.inside("mix")));
             }
             Ok(exit::DONE)
@@ -72,6 +77,47 @@ pub(crate) fn run(file: &Path, output: Option<String>, how: &HowOfAll) -> Result
             Ok(code)
         }
     }
+}
+
+/// Prints what would be run.
+fn show(learn: &Learn, tasks: &[Topic<'_>], as_json: bool) -> u8 {
+    if as_json {
+        output::data(&json!({"recipe": learn}).to_string());
+        return exit::DONE;
+    }
+    let sources: Vec<&str> = learn.source.iter().map(|source| source.name.as_str()).collect();
+    output::data(&format!(
+        "tunes `{}` on {} rows of each of {}: {}",
+        learn.base,
+        HumanCount(learn.tuning_rows),
+        plural(sources.len(), "source"),
+        sources.join(", ")
+    ));
+    if learn.mode == Mode::Law {
+        let runs = if learn.law_runs == 0 { sources.len() + 1 } else { learn.law_runs };
+        output::data(&format!("and on {runs} mixes of them"));
+    }
+    for topic in tasks {
+        let task = topic.task;
+        output::data(&format!(
+            "asks all about {} rows of `{}`{}",
+            HumanCount(topic.rows()),
+            topic.benchmark.name,
+            if task.test_items > 0 {
+                format!(", {} of them to compare mixes on", task.test_items)
+            } else {
+                String::new()
+            }
+        ));
+    }
+    output::data(&format!("learns proportions in the mode `{}`", learn.mode.name()));
+    output::data(&format!("draws {} rows in `{}/mix`", HumanCount(learn.rows), learn.output));
+    if !learn.compare.is_empty() {
+        let seeds = plural(learn.compare.len(), "seed");
+        output::data(&format!("compares the mix with up to four others, each tuned on under {seeds}"));
+    }
+    output::data("runs that are there already are not repeated");
+    exit::DONE
 }
 
 /// A task with its benchmark.

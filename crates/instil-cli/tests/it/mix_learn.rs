@@ -170,6 +170,14 @@ fn a_task_without_labels_is_enough() {
 }
 
 #[test]
+fn a_dry_run_says_what_would_be_run() {
+    let place = place();
+    place.write("learn.toml", learn(&THREE, "compare = [1, 2]", RATE));
+    assert_snapshot!(place.told(&["mix", "--learn", "learn.toml", "--dry-run"]));
+    assert!(!place.path("out").exists());
+}
+
+#[test]
 fn what_nothing_can_be_learnt_of_is_explained() {
     let place = place();
     let mut said = String::new();

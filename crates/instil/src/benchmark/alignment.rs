@@ -143,7 +143,12 @@ impl Rule {
         let lower = text.to_lowercase();
         let found = WORD.find_iter(&lower).map(|word| word.as_str());
         let found = found.filter(|word| self.stop_words || !STOP_WORDS.contains(word));
-        found.map(|word| if self.stems { porter::stem(word) } else { word.to_owned() }).collect()
+        // The stemmer is of English and knows no other letters.
+        let stem = |word: &str| match self.stems && word.is_ascii() {
+            true => porter::stem(word),
+            false => word.to_owned(),
+        };
+        found.map(stem).collect()
     }
 
     /// What the rule says of a row, whose choices are these.

@@ -263,7 +263,7 @@ pub fn mix(
         ledger.borrow_mut().set(&source.name);
         let ended = road.read(
             source,
-            false,
+            road.tokenizer.is_some(),
             threads,
             |came| {
                 let ledger = &mut *ledger.borrow_mut();
@@ -293,14 +293,16 @@ pub fn mix(
                     };
                     ledger.leave(Stage::Convert);
                     usable += 1;
-                    let copies = draw.take(|| tokens_of(road, &row.json));
+                    let copies = draw.take(|| row.tokens);
                     if copies == 0 {
                         ledger.enter(Stage::Draw, 1);
                         ledger.reject_many(Reason::NotDrawn, 1);
                         continue;
                     }
                     ledger.enter(Stage::Draw, u64::from(copies));
-                    ledger.set(&source.name).expected += u64::from(copies);
+                    let set = ledger.set(&source.name);
+                    set.expected += u64::from(copies);
+                    set.tokens += u64::from(copies) * row.tokens;
                     if row.lost_keys {
                         *ledger.losses.entry("extra".to_owned()).or_default() += u64::from(copies);
                     }
@@ -334,11 +336,7 @@ pub fn mix(
         let from = MixedFrom { name: name.clone(), ..from };
         writer.push(&json, &from)?;
         ledger.pass(Stage::Write, 1, 1);
-        let set = ledger.set(name);
-        set.kept += 1;
-        if road.tokenizer.is_some() {
-            set.tokens += tokens_of(road, &json);
-        }
+        ledger.set(name).kept += 1;
         if place % 1024 == 0 && watch(&ledger).is_break() {
             let left = ledger.stage(Stage::Draw).out - ledger.stage(Stage::Write).out;
             ledger.pass(Stage::Write, left, 0);
@@ -379,10 +377,6 @@ pub fn one(
             return Ok(object.map(|object| (row, object)));
         }
     }
-}
-
-fn tokens_of(road: &MixRoad, json: &[u8]) -> u64 {
-    road.tokens(&serde_json::from_slice(json).expect("it was written as JSON"))
 }
 
 /// A row on its way through the shuffle: numbers, then texts with their lengths, then the row.
