@@ -21,35 +21,103 @@ const MOST_TEMPLATES: usize = 20;
 /// A run of words is no longer looked at beyond so many.
 const LONGEST: usize = 400;
 
-/// The templates that these texts were rendered with, the most frequent first; none where nothing is the same in them.
+/// The templates that these texts were rendered with, the one that says most first; none where nothing is the same in
+/// them.
 ///
 /// Most often that is one. Where nothing is the same in all texts, they are parted by how they begin and end.
 pub fn induce(texts: &[&str]) -> Vec<Pattern> {
     let mut known = HashSet::new();
     let texts: Vec<&str> = texts.iter().copied().filter(|text| known.insert(*text)).collect();
+    let mut found = refined(&texts, 0);
+    if !found.iter().any(Pattern::has_words) {
+        let parted = parted(&texts);
+        let fitting = texts.iter().filter(|text| fits_one(&parted, text)).count();
+        if 5 * fitting >= 4 * texts.len() && !parted.is_empty() {
+            found = parted;
+        }
+    }
+    // What `{}` and `Input: {}` both fit is a row of the latter.
+    found.sort_by_key(|pattern| std::cmp::Reverse(pattern.texts().map(str::len).sum::<usize>()));
+    found
+}
+
+fn fits_one(patterns: &[Pattern], text: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.apart(text).is_some())
+}
+
+/// The template of texts, or those of parts of them, where what stands in a slot shows that there are several.
+fn refined(texts: &[&str], depth: usize) -> Vec<Pattern> {
+    /// Styles differ in few places.
+    const DEEPEST: usize = 4;
     let whole = induce_one(&texts[..texts.len().min(SHOWN)]);
     // What the first texts share need not be in all.
     let fits = |pattern: &Pattern| texts.iter().all(|text| pattern.apart(text).is_some());
     let whole = match whole {
         Some(pattern) if fits(&pattern) => Some(pattern),
-        Some(_) => induce_one(&texts),
+        Some(_) => induce_one(texts),
         None => None,
     };
-    match whole {
-        Some(pattern) if pattern.has_words() => vec![pattern],
-        whole => {
-            let parted = parted(&texts);
-            let fitting = texts
-                .iter()
-                .filter(|text| parted.iter().any(|pattern| pattern.apart(text).is_some()))
-                .count();
-            if 5 * fitting >= 4 * texts.len() && !parted.is_empty() {
-                parted
-            } else {
-                whole.into_iter().collect()
+    let Some(pattern) = whole else { return Vec::new() };
+    if depth < DEEPEST && pattern.has_words() {
+        for slot in 0..pattern.slots().count() {
+            let parts = by_form(texts, &pattern, slot);
+            let found: Vec<Vec<Pattern>> = parts.iter().map(|part| refined(part, depth + 1)).collect();
+            if found.len() > 1 && found.iter().all(|found| found.iter().any(Pattern::has_words)) {
+                return found.into_iter().flatten().collect();
             }
         }
     }
+    vec![pattern]
+}
+
+/// Texts by the form that a slot's content has in them: whether there is a word in it, which blanks stand at its ends, and
+/// which label. One part where all forms that are there often are the same, or where they aren't nearly all.
+fn by_form<'a>(texts: &[&'a str], pattern: &Pattern, slot: usize) -> Vec<Vec<&'a str>> {
+    static LABELS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+        [r"^\s*([A-Za-z][\w ]{0,24}:)", r"([A-Za-z][\w ]{0,24}:)\s*$"]
+            .map(|pattern| Regex::new(pattern).expect("the pattern is valid"))
+    });
+    let contents: Vec<&str> =
+        texts.iter().filter_map(|text| Some(&text[pattern.apart(text)?.slots.get(slot)?.clone()])).collect();
+    if contents.len() < texts.len() {
+        return Vec::new();
+    }
+    let often = LEAST.max(texts.len() / 10);
+    let mut forms: Vec<String> = contents
+        .iter()
+        .map(|content| match content.contains(char::is_alphanumeric) {
+            false => "none".to_owned(),
+            true => {
+                let begin = content.len() - content.trim_start().len();
+                let end = content.trim_end().len();
+                // A blank at an end is content, an empty line a style's.
+                let lines =
+                    |blanks: &str| if blanks.contains('\n') { format!("{blanks:?}") } else { String::new() };
+                format!("{}|{}", lines(&content[..begin]), lines(&content[end..]))
+            }
+        })
+        .collect();
+    for labels in &*LABELS {
+        let found: Vec<Option<&str>> =
+            contents.iter().map(|content| Some(labels.captures(content)?.get(1)?.as_str())).collect();
+        // A speaker's name before each line is content; a label that many lack isn't.
+        let without = found.iter().filter(|label| label.is_none()).count();
+        for (form, label) in forms.iter_mut().zip(&found) {
+            if let Some(label) = label
+                && without >= often
+                && found.iter().filter(|other| *other == &Some(*label)).count() >= often
+            {
+                form.push_str(label);
+            }
+        }
+    }
+    let mut parts: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (form, text) in forms.into_iter().zip(texts) {
+        parts.entry(form).or_default().push(text);
+    }
+    parts.retain(|_, part| part.len() >= often);
+    let kept: usize = parts.values().map(Vec::len).sum();
+    if 20 * kept < 19 * texts.len() { Vec::new() } else { parts.into_values().collect() }
 }
 
 /// Texts of several templates: those that begin alike, and of the others those that end alike.
@@ -73,8 +141,7 @@ fn parted(texts: &[&str]) -> Vec<Pattern> {
         }
         let least = LEAST.max(texts.len() / MOST_TEMPLATES);
         for group in groups.into_values().filter(|group| group.len() >= least) {
-            let pattern = induce_one(&group[..group.len().min(SHOWN)]).filter(says_something);
-            if let Some(pattern) = pattern {
+            for pattern in refined(&group, 1).into_iter().filter(says_something) {
                 let before = left.len();
                 left.retain(|text| pattern.apart(text).is_none());
                 if before > left.len() {
