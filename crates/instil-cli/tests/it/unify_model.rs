@@ -354,7 +354,7 @@ fn pairs_are_made_of_templates_and_definitions_and_what_writes_is_judged() {
             })
         );
         place.write(&format!("templates/{set}.yaml"), format!(
-            "dataset: {set}\ntemplates:\n  a: {{name: asks, id: a, jinja: \"{{{{text}}}}\\nIs it \\\"yes\\\" or \\\"no\\\"? ||| {{{{answer}}}}\", answer_choices: null, metadata: {{original_task: true}}}}\n"
+            "dataset: {set}\ntemplates:\n  a: {{name: asks, id: a, jinja: \"{{{{text}}}}\\nIs the {set} \\\"yes\\\" or \\\"no\\\"? ||| {{{{answer}}}}\", answer_choices: null, metadata: {{original_task: true}}}}\n"
         ));
     }
     place.write("definitions.jsonl", definitions);

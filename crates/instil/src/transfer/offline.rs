@@ -5,7 +5,7 @@
 //! are of one source dataset and ask for the same side of it: for answers, or for questions. Templates with statements in
 //! their prompt are left out, since what they say depends on the row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -72,12 +72,17 @@ enum Side {
 /// Pairs of all templates and definitions that are of one dataset and one side. Their rows are the definitions' examples.
 pub fn pairs(collection: &Collection, definitions: &[Definition]) -> Vec<Pair> {
     let mut pairs = Vec::new();
+    // Subsets repeat their dataset's templates.
+    let mut known = HashSet::new();
     for template in collection.templates() {
         let keys = keys(&template.dataset);
         let Some((instruction, side)) = instruction(template) else { continue };
         for definition in definitions {
             let Some((source, kind)) = parts(&definition.task, &keys) else { continue };
             if side_of_task(&kind) != Some(side) {
+                continue;
+            }
+            if !known.insert((instruction.clone(), definition.definition.trim())) {
                 continue;
             }
             let example = definition.positive_example.as_ref();
@@ -95,7 +100,7 @@ pub fn pairs(collection: &Collection, definitions: &[Definition]) -> Vec<Pair> {
                         .into_iter()
                         .collect(),
                 },
-                origin: source.clone(),
+                origin: origin(&source).to_owned(),
                 approved_by: String::new(),
                 licence: String::new(),
             });
@@ -104,20 +109,30 @@ pub fn pairs(collection: &Collection, definitions: &[Definition]) -> Vec<Pair> {
     pairs
 }
 
-/// The names that a dataset may have in a task's: the dataset's, its subset's, both, in letters and digits alone and
-/// without the version that some end with.
+/// Collections of datasets, whose parts are the sources.
+const FAMILIES: [&str; 4] = ["superglue", "glue", "kilttasks", "tweeteval"];
+
+/// The names that a dataset may have in a task's: its own, or that of its part where it is a collection, and both; in letters
+/// and digits alone, also without the version that some end with.
 fn keys(dataset: &str) -> Vec<String> {
     let bare =
         |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
-    let mut keys: Vec<String> = dataset.split('/').map(bare).collect();
-    keys.push(bare(dataset));
+    let (name, part) = dataset.split_once('/').unwrap_or((dataset, ""));
+    let own = if FAMILIES.contains(&bare(name).as_str()) { bare(part) } else { bare(name) };
+    let mut keys = vec![own, bare(dataset)];
     let unversioned: Vec<String> =
         keys.iter().map(|key| key.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()).collect();
     keys.extend(unversioned);
-    keys.retain(|key| key.len() > 1);
+    keys.retain(|key| key.len() > 1 && !FAMILIES.contains(&key.as_str()));
     keys.sort_unstable();
     keys.dedup();
     keys
+}
+
+/// A source without the collection that it is a part of, so that it is one source wherever it stands.
+fn origin(source: &str) -> &str {
+    let part = FAMILIES.iter().find_map(|family| source.strip_prefix(family));
+    part.filter(|part| !part.is_empty()).unwrap_or(source)
 }
 
 /// A task's source, if it is one of these, and the rest of its name: `boolq` and `yes_no_question`.
@@ -310,7 +325,7 @@ mod tests {
     use super::*;
     use crate::template::collection;
 
-    const TEMPLATES: &str = "dataset: super_kettle
+    const TEMPLATES: &str = "dataset: super_glue
 subset: boilq
 templates:
   a: {name: 'leaks? ', id: a, jinja: \"Passage: {{ passage }}\\nDoes it leak? {{answer_choices | join(' or ')}}? ||| {{ answer_choices[label] }}\", answer_choices: No ||| Yes, metadata: {original_task: true}}
@@ -352,8 +367,8 @@ templates:
         assert_eq!(
             ids,
             [
-                "task1_boilq_yes_no_question/super_kettle/boilq/leaks?",
-                "task2_boilq_question_generation/super_kettle/boilq/asks",
+                "task1_boilq_yes_no_question/super_glue/boilq/leaks?",
+                "task2_boilq_question_generation/super_glue/boilq/asks",
             ]
         );
         assert_eq!(pairs[0].src.instruction, "Passage: {passage}\nDoes it leak? No, Yes?");
