@@ -18,7 +18,8 @@ use instil_remote::hub::{self, Transfer};
 use instil_remote::{Api, Config, Endpoint, Structured};
 
 use crate::args::{
-    ApiArg, ConvertWhat, CookWhat, How, HowOfAll, MixWhat, ModelArgs, RowsWhat, TrainHow, TrainWhat, UnifyWhat, What,
+    ApiArg, ConvertWhat, CookWhat, How, HowOfAll, MixWhat, ModelArgs, RowsWhat, TrainHow, TrainWhat,
+    UnifyWhat, What,
 };
 use crate::commands::pull::hub_config;
 use crate::commands::score::needs_model;

@@ -141,6 +141,7 @@ impl<'a> Topic<'a> {
             wrap: wrap.unwrap_or_else(|| self.benchmark.wrap.clone()),
             together: false,
             in_words: false,
+            constrain: false,
             limit: u64::MAX,
         })
     }
@@ -265,7 +266,7 @@ impl Runner<'_> {
                         Some(model) => model,
                         None => {
                             let args = done!(model());
-                            match settings::measured(&args, &mut progress)? {
+                            match settings::measured(&args, false, &mut progress)? {
                                 Some(model) => loaded.insert(model),
                                 None => return Ok(Err(exit::INTERRUPTED)),
                             }

@@ -196,7 +196,7 @@ fn write(args: &TransferArgs, tasks: &[Task], style: &Style, around: &Around<'_>
     let Some(writer) = writer(args, around, &mut progress)? else { return Ok(None) };
     let scorer = match args.judge_model(around.threads) {
         None => None,
-        Some(scorer) => match settings::measured(&scorer, &mut progress)? {
+        Some(scorer) => match settings::measured(&scorer, false, &mut progress)? {
             None => return Ok(None),
             scorer => scorer,
         },
@@ -247,7 +247,7 @@ fn writer(
 ) -> Result<Option<Box<dyn LanguageModel>>> {
     match &args.replay {
         Some(recording) => Ok(Some(Box::new(Replay::open(recording)?))),
-        None => settings::measured(&args.writer(around.threads), progress),
+        None => settings::measured(&args.writer(around.threads), false, progress),
     }
 }
 
