@@ -153,6 +153,7 @@ fn the_reference_is_what_the_program_says() {
         "cook",
         "mix",
         "convert",
+        "unify",
         "companion",
         "train",
         "merge",

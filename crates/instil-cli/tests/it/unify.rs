@@ -157,7 +157,7 @@ fn bad_rows_are_named_and_counted_and_bad_definitions_kept() {
     assert_eq!(read(&place, "out.jsonl").len(), 59 + 12 + 12);
     let rejects: Vec<Value> =
         read(&place, "rejects.jsonl").into_iter().map(|reject| reject["reason"].clone()).collect();
-    assert_eq!(rejects, ["not_lifted", "invalid_json", "missing_key"]);
+    assert_eq!(rejects, ["not_lifted", "invalid_json", "other_shape"]);
     assert_eq!(read(&place, "report.jsonl").len(), 3);
 }
 

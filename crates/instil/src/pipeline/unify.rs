@@ -277,9 +277,16 @@ impl Plans {
             }
             let all = self.survey.tasks.get_mut(&task).expect("what is planned was surveyed");
             if round < ROUNDS {
-                all.sample.extend(seen.sample);
-                let plan = TaskPlan::of(&task, all, given);
-                if !plan.reads_as(&self.tasks[at].1) {
+                let old = &self.tasks[at].1;
+                let mut with = all.clone();
+                with.sample.extend(seen.sample.clone());
+                let plan = TaskPlan::of(&task, &with, given);
+                // Rows that are wrong are no reason to read the others otherwise.
+                let is_better = !plan.reads_as(old)
+                    && plan.fitting(&all.sample) >= old.fitting(&all.sample)
+                    && 2 * plan.fitting(&seen.sample) >= seen.sample.len();
+                if is_better {
+                    *all = with;
                     self.tasks[at].1 = plan;
                     is_different = true;
                     continue;

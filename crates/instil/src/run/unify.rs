@@ -79,6 +79,13 @@ impl UnifyPlan {
         }
         let from = recipe.from.as_deref().map(Shape::parse).transpose()?;
         let layout = Layout::of(Path::new(&recipe.output))?;
+        if layout.is_folder() {
+            return Err(Error::usage(format!(
+                "`unify` writes one file, and `{}` is a folder",
+                recipe.output
+            ))
+            .with_hint("end the output's name in .jsonl, .jsonl.gz, .jsonl.zst or .json"));
+        }
         ObjectWriter::check(&layout, to.name, to.columns())?;
         let mut files = source::resolve_rows(&recipe.input)?;
         without_own_output(&mut files, &layout)?;

@@ -14,8 +14,10 @@ use super::pattern::{Pattern, Piece};
 
 /// So many texts show what is constant.
 const SHOWN: usize = 32;
-/// Fewer texts of one template show nothing.
+/// Fewer texts of one template show nothing …
 const LEAST: usize = 3;
+/// … and so do fewer of many.
+const HALF: usize = 10;
 /// Texts of more templates than so many aren't parted: collections have ten for a task.
 const MOST_TEMPLATES: usize = 20;
 /// A run of words is no longer looked at beyond so many.
@@ -49,15 +51,10 @@ fn fits_one(patterns: &[Pattern], text: &str) -> bool {
 fn refined(texts: &[&str], depth: usize) -> Vec<Pattern> {
     /// Styles differ in few places.
     const DEEPEST: usize = 4;
-    let whole = induce_one(&texts[..texts.len().min(SHOWN)]);
-    // What the first texts share need not be in all.
-    let fits = |pattern: &Pattern| texts.iter().all(|text| pattern.apart(text).is_some());
-    let whole = match whole {
-        Some(pattern) if fits(&pattern) => Some(pattern),
-        Some(_) => induce_one(texts),
-        None => None,
-    };
-    let Some(pattern) = whole else { return Vec::new() };
+    let Some(pattern) = whole(texts) else { return Vec::new() };
+    // A row in twenty may be of no template at all.
+    let texts: Vec<&str> = texts.iter().copied().filter(|text| pattern.apart(text).is_some()).collect();
+    let texts = texts.as_slice();
     if depth < DEEPEST && pattern.has_words() {
         for slot in 0..pattern.slots().count() {
             let parts = by_form(texts, &pattern, slot);
@@ -70,12 +67,31 @@ fn refined(texts: &[&str], depth: usize) -> Vec<Pattern> {
     vec![pattern]
 }
 
+/// The template that says most of those that some of the texts have, and nearly all fit.
+fn whole(texts: &[&str]) -> Option<Pattern> {
+    let long = |pattern: &Pattern| pattern.texts().map(str::len).sum::<usize>();
+    let fits = |pattern: &Pattern| texts.iter().filter(|text| pattern.apart(text).is_some()).count();
+    let first = induce_one(&texts[..texts.len().min(SHOWN)]);
+    if let Some(first) = first.as_ref().filter(|first| fits(first) == texts.len() && texts.len() > SHOWN) {
+        return Some(first.clone());
+    }
+    // A text that has another template, or none, is in one of the halves alone.
+    let half = texts.len() / 2;
+    let halves = [&texts[..half.min(SHOWN)], &texts[half..texts.len().min(half + SHOWN)]];
+    let halves = halves.into_iter().filter(|half| half.len() >= HALF).map(induce_one);
+    let all = std::iter::once_with(|| induce_one(texts));
+    let found = std::iter::once(first).chain(halves).chain(all).flatten();
+    found.filter(|pattern| 20 * fits(pattern) >= 19 * texts.len()).max_by_key(long)
+}
+
 /// Texts by the form that a slot's content has in them: whether there is a word in it, which blanks stand at its ends, and
 /// which label. One part where all forms that are there often are the same, or where they aren't nearly all.
 fn by_form<'a>(texts: &[&'a str], pattern: &Pattern, slot: usize) -> Vec<Vec<&'a str>> {
     static LABELS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
-        [r"^\s*([A-Za-z][\w ]{0,24}:)", r"([A-Za-z][\w ]{0,24}:)\s*$"]
-            .map(|pattern| Regex::new(pattern).expect("the pattern is valid"))
+        // Words that styles have; a speaker's name before a line is content.
+        let words = "(?i)(?:input|output|question|q|answer|a|response|task|instruction|definition|context|passage|text)";
+        [format!(r"^\s*({words}:)"), format!(r"(?:^|\s)({words}:)\s*$")]
+            .map(|pattern| Regex::new(&pattern).expect("the pattern is valid"))
     });
     let contents: Vec<&str> =
         texts.iter().filter_map(|text| Some(&text[pattern.apart(text)?.slots.get(slot)?.clone()])).collect();
@@ -100,7 +116,7 @@ fn by_form<'a>(texts: &[&'a str], pattern: &Pattern, slot: usize) -> Vec<Vec<&'a
     for labels in &*LABELS {
         let found: Vec<Option<&str>> =
             contents.iter().map(|content| Some(labels.captures(content)?.get(1)?.as_str())).collect();
-        // A speaker's name before each line is content; a label that many lack isn't.
+        // What all have stands in the constants, or is content.
         let without = found.iter().filter(|label| label.is_none()).count();
         for (form, label) in forms.iter_mut().zip(&found) {
             if let Some(label) = label

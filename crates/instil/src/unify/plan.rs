@@ -204,6 +204,16 @@ impl TaskPlan {
             && readings(self) == readings(other)
     }
 
+    /// How many of these rows it takes apart, where it does more than take a whole text for content.
+    pub(crate) fn fitting(&self, rows: &BTreeMap<u64, Content<'static>>) -> usize {
+        let is_prompt = matches!(self.where_from, WhereFrom::Prompt | WhereFrom::Definition);
+        let fits = |content: &&Content<'_>| {
+            self.apart(content)
+                .is_some_and(|apart| !is_prompt || self.templates[apart.template].reading != Reading::Whole)
+        };
+        rows.values().filter(|content| fits(content)).count()
+    }
+
     /// The text of a row that is taken apart.
     pub(crate) fn text<'a>(&self, content: &'a Content<'_>) -> &'a str {
         match self.where_from {

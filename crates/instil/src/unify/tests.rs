@@ -163,7 +163,7 @@ fn templates_that_are_mixed_are_parted() {
     let found: Vec<String> = induce(&texts).iter().map(ToString::to_string).collect();
     assert_eq!(
         found,
-        ["Read this and answer.\n{}\nQuestion: {}\n", "{}\n\nWhat do you say to this: {}\nSay it here:"]
+        ["{}\n\nWhat do you say to this: {}\nSay it here:", "Read this and answer.\n{}\nQuestion: {}\n"]
     );
 }
 

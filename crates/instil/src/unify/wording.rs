@@ -186,7 +186,8 @@ fn definition(said: &str, goes_on: bool) -> Option<String> {
         line.trim_start_matches(['.', ',', ';', '“', '”', '*']).trim().to_owned()
     };
     let mut lines: Vec<String> = said.split('\n').map(bare).collect();
-    lines.retain(|line| line.contains(char::is_alphanumeric) && !is_letter(line));
+    let is_heading = |line: &str| line.starts_with('#') && line.split_whitespace().count() <= 4;
+    lines.retain(|line| line.contains(char::is_alphanumeric) && !is_letter(line) && !is_heading(line));
     // A word for what is to come says nothing of what it is to be: `Answer:`.
     while lines.last().is_some_and(|last| is_cue(last)) {
         lines.pop();

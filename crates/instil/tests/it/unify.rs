@@ -56,6 +56,11 @@ fn run(
     (unified.tasks, rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
+/// The answer of an instance: a text, or the first of several.
+fn answer(instance: &Value) -> &Value {
+    instance["output"].get(0).unwrap_or(&instance["output"])
+}
+
 /// Rows of a set as an adapter reads them: what is given, by name, and what is answered.
 fn rows(set: &str, names: &[&str], answers: &[&str], most: usize) -> Vec<(Vec<(String, String)>, String)> {
     let adapter = Adapter::read(&Path::new(SOURCES).join(format!("{set}.toml"))).unwrap();
@@ -120,7 +125,7 @@ fn crossfits_and_flans_rows_come_to_the_style_of_super_natural_instructions() {
     let (mut crossfit, mut flan) = (Vec::new(), Vec::new());
     let mut contents: BTreeMap<String, Vec<(Vec<String>, String)>> = BTreeMap::new();
     for (set, names, labels, template) in sets {
-        let rows = rows(set, names, labels, 200);
+        let rows = rows(set, names, labels, 60);
         let lines: Vec<String> = rows
             .iter()
             .map(|(given, answer)| {
@@ -201,7 +206,7 @@ fn crossfits_and_flans_rows_come_to_the_style_of_super_natural_instructions() {
 fn p3s_rows_come_to_the_style_of_super_natural_instructions() {
     let Some(data) = data() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let sets = ["ag_news", "glue_mrpc", "rotten_tomatoes", "sciq", "commonsense_qa"];
+    let sets = ["ag_news", "sciq", "commonsense_qa"];
     let files: Vec<PathBuf> =
         sets.iter().map(|set| data.join(format!("p3_t0_samples/{set}.jsonl.gz"))).collect();
     let source: Vec<Value> = files
@@ -277,9 +282,9 @@ fn tasks_of_super_natural_instructions_pass_through_every_style() {
     for style in ["plain", "headed", "last", "question-answer", "crossfit"] {
         let (_, styled) = run(&files, folder.path(), &[style], None);
         for ((apart, styled), instance) in made.iter().zip(&styled).zip(&instances) {
-            assert_eq!((&apart["inputs"], &apart["targets"]), (&instance["input"], &instance["output"][0]));
+            assert_eq!((&apart["inputs"], &apart["targets"]), (&instance["input"], answer(instance)));
             let prompt = styled["prompt"].as_str().unwrap();
-            assert_eq!(styled["completion"], instance["output"][0]);
+            assert_eq!(&styled["completion"], answer(instance));
             // The fields of an input are parted by the style's own words at the level of keywords.
             assert!(
                 style == "crossfit" || prompt.contains(instance["input"].as_str().unwrap()),
