@@ -167,6 +167,7 @@ fn the_reference_is_what_the_program_says() {
         "list",
         "pull",
         "push",
+        "bench",
         "doctor",
     ];
     for verb in [""].into_iter().chain(verbs) {

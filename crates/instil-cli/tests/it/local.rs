@@ -246,9 +246,9 @@ fn a_constrained_run_keeps_what_parses() {
         let stages = report["stages"].as_array().unwrap();
         stages.iter().find(|stage| stage["name"] == "parse").unwrap().clone()
     };
-    let free = run("free", &[]);
+    let free = run("free/out", &[]);
     assert_eq!(parse(&free)["out"], 0, "{free}");
-    let held = run("held", &["--constrain", "--threads", "1"]);
+    let held = run("held/out", &["--constrain", "--threads", "1"]);
     let parsed = parse(&held);
     assert!(parsed["in"].as_u64().unwrap() >= 72, "{held}");
     assert_eq!((&parsed["in"], &parsed["rejects"]), (&parsed["out"], &serde_json::json!({})), "{held}");
@@ -256,9 +256,9 @@ fn a_constrained_run_keeps_what_parses() {
     for word in ["not_yes_no", "not_a_label", "answer_not_in_text"] {
         assert!(!held.to_string().contains(word), "{held}");
     }
-    assert!(run("again", &["--constrain"])["seconds"].as_f64().unwrap() < 60.0);
-    assert!(bytes(&place.path("held")) == bytes(&place.path("again")));
-    let told = place.ok(&["stats", "held"]);
+    assert!(run("again/out", &["--constrain"])["seconds"].as_f64().unwrap() < 60.0);
+    assert!(bytes(&place.path("held/out")) == bytes(&place.path("again/out")));
+    let told = place.ok(&["stats", "held/out"]);
     assert!(told.contains("exqa") && told.contains("kept"), "{told}");
 }
 

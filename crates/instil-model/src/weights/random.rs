@@ -190,10 +190,7 @@ mod tests {
         };
         shape.write(&path).unwrap();
         let engine = Engine::load(&path, &Settings { threads: 1, ..Settings::default() }).unwrap();
-        assert_eq!(
-            engine.tokenizer().encode("a b", false).unwrap(),
-            [b'a' - b'!', 220, b'b' - b'!'].map(u32::from)
-        );
+        assert_eq!(engine.tokenizer().encode("a b", false).unwrap(), [97, 32, 98]);
         assert!(engine.capabilities().constrains);
         let cost = engine.cost();
         assert_eq!(cost.row, 2 * (64 * 64 * 2 + 32 * 64 * 2 + 3 * 96 * 64));

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use instil::lm::LanguageModel as _;
-use instil::lm::{Constraint, Input, Message, Outcome, Request};
+use instil::lm::{Constraint, Input, LanguageModel, Message, Outcome, Request};
 use instil::rng::sample_seed;
 use instil_remote::{Config, Endpoint, Structured};
 use serde_json::json;
