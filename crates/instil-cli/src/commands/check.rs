@@ -34,6 +34,9 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
     if let Some(adapter) = adapter(&args.file)? {
         return Ok(show_adapter(&adapter, args.json));
     }
+    if is_learn(&args.file) {
+        return super::learn::look(&args.file, args.json);
+    }
     let recipe = Recipe::read(&args.file)?;
     let made: Vec<String> = recipe.step.iter().map(|step| step.output().to_owned()).collect();
     for (number, step) in (1..).zip(recipe.step) {
@@ -87,6 +90,13 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
         }
     }
     Ok(exit::DONE)
+}
+
+/// Whether a file is one of `mix --learn`: it has no steps, but sources.
+fn is_learn(file: &Path) -> bool {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().any(|line| line.trim() == "[[source]]")
+        && !text.lines().any(|line| line.trim() == "[[step]]")
 }
 
 /// The adapter that a file is, if it is one: it has no steps, but fields.

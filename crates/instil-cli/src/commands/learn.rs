@@ -79,6 +79,13 @@ pub(crate) fn run(file: &Path, output: Option<String>, how: &HowOfAll) -> Result
     }
 }
 
+/// Prints what a file would run.
+pub(crate) fn look(file: &Path, as_json: bool) -> Result<u8> {
+    let learn = Learn::read(file)?;
+    let tasks = learn.task.iter().map(Topic::of).collect::<Result<Vec<_>>>()?;
+    Ok(show(&learn, &tasks, as_json))
+}
+
 /// Prints what would be run.
 fn show(learn: &Learn, tasks: &[Topic<'_>], as_json: bool) -> u8 {
     if as_json {

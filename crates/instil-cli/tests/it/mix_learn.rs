@@ -175,6 +175,8 @@ fn a_dry_run_says_what_would_be_run() {
     place.write("learn.toml", learn(&THREE, "compare = [1, 2]", RATE));
     assert_snapshot!(place.told(&["mix", "--learn", "learn.toml", "--dry-run"]));
     assert!(!place.path("out").exists());
+    let look = place.ok(&["check", "learn.toml"]);
+    assert!(place.ok(&["mix", "--learn", "learn.toml", "--dry-run"]) == look, "{look}");
 }
 
 #[test]

@@ -81,11 +81,14 @@ pub fn floored(raw: &[f64], floor: f64) -> Vec<f64> {
     }
 }
 
-/// The mean accuracy of each source over tasks of these weights: `accuracies[source][task]`.
+/// The mean accuracy of each source over tasks of these weights: `accuracies[source][task]`. A task without weight doesn't
+/// count, whatever stands there.
 pub fn means(accuracies: &[Vec<f64>], weights: &[f64]) -> Vec<f64> {
     let all: f64 = weights.iter().sum();
-    let mean =
-        |row: &Vec<f64>| row.iter().zip(weights).map(|(value, weight)| value * weight).sum::<f64>() / all;
+    let mean = |row: &Vec<f64>| {
+        let counted = row.iter().zip(weights).filter(|(_, weight)| **weight > 0.0);
+        counted.map(|(value, weight)| value * weight).sum::<f64>() / all
+    };
     accuracies.iter().map(mean).collect()
 }
 

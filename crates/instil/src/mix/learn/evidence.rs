@@ -18,7 +18,7 @@ pub type Answers = [Vec<Vec<Answered>>];
 /// Numbers by source and task, each with its 95 % interval.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Matrix {
-    /// `values[source][task]`.
+    /// `values[source][task]`; no number of a task that nothing can be said of.
     pub values: Vec<Vec<f64>>,
     /// The same for the intervals.
     pub intervals: Vec<Vec<(f64, f64)>>,
@@ -126,9 +126,11 @@ impl Evidence {
         }
         differ(&names, singles)?;
         let measured = labels.is_ok().then(|| Matrix::measured(singles, &weights, learn.seed));
+        // A task that nothing can be estimated of doesn't count.
+        let mut counted = weights.clone();
         let estimated = match learn.mode {
             Mode::LabelFree => {
-                Some(Matrix::estimated(singles, tasks, &names, &weights, learn.seed, &mut notes)?)
+                Some(Matrix::estimated(singles, tasks, &names, &mut counted, learn.seed, &mut notes)?)
             }
             Mode::Labelled | Mode::Law => None,
         };
@@ -139,7 +141,7 @@ impl Evidence {
                 let (shares, law) = by_law(learn, tasks, singles, runs, &weights)?;
                 (Named { name: LEARNED.to_owned(), shares, intervals: Vec::new() }, Some(law))
             }
-            (_, Some(matrix), _) | (_, None, Some(matrix)) => (matrix.named(LEARNED, learn, &weights), None),
+            (_, Some(matrix), _) | (_, None, Some(matrix)) => (matrix.named(LEARNED, learn, &counted), None),
             (_, None, None) => unreachable!("labels were asked for above"),
         };
         let mut mixes = vec![learned];
@@ -150,7 +152,7 @@ impl Evidence {
         // The best by what is known in this mode: without labels that is an estimate.
         let known = estimated.as_ref().or(measured.as_ref());
         if let Some(matrix) = known {
-            let means = means(&matrix.values, &weights);
+            let means = means(&matrix.values, &counted);
             let best = (0..many).max_by(|a, b| means[*a].total_cmp(&means[*b]).then(b.cmp(a))).unwrap_or(0);
             mixes.push(plain("best single", one_hot(many, best)));
         }
@@ -163,7 +165,7 @@ impl Evidence {
             mixes.push(plain("by gain", gains));
         }
         let rank_correlation = match (&estimated, &measured) {
-            (Some(estimated), Some(measured)) => correlations(estimated, measured, &weights),
+            (Some(estimated), Some(measured)) => correlations(estimated, measured, &counted),
             _ => Vec::new(),
         };
         if learn.mode == Mode::LabelFree {
@@ -245,46 +247,67 @@ fn copied(error: &Error) -> Error {
     }
 }
 
+/// An error with the task that it is about.
+fn of_task(name: &str, error: &Error) -> Error {
+    let told = Error::new(error.kind(), format!("task `{name}`: {error}"));
+    let told = match std::error::Error::source(error) {
+        Some(cause) => told.because(cause.to_string()),
+        None => told,
+    };
+    match error.hint() {
+        Some(hint) => told.with_hint(hint),
+        None => told,
+    }
+}
+
 /// The mean worth of answers.
 fn worth(answers: &[Answered]) -> f64 {
     mean(&answers.iter().map(|answer| answer.worth.unwrap_or(0.0)).collect::<Vec<_>>()).unwrap_or(f64::NAN)
 }
 
 impl Matrix {
+    /// Accuracies by agreement. A task that nothing can be estimated of loses its weight, and a note explains why.
     fn estimated(
         singles: &Answers,
         tasks: &[String],
         names: &[&str],
-        weights: &[f64],
+        weights: &mut [f64],
         seed: u64,
         notes: &mut Vec<String>,
     ) -> Result<Self> {
-        let mut matrix = Self::empty(singles.len());
+        let mut found = Vec::with_capacity(tasks.len());
         for (task, name) in tasks.iter().enumerate() {
             let of_task: Vec<&[Answered]> = singles.iter().map(|model| model[task].as_slice()).collect();
             let seed = seed_of(seed, &["mix", "estimate", name]);
-            let found = estimate(&votes(&of_task)?, names, seed).map_err(|error| {
-                let told = copied(&error);
-                let cause = std::error::Error::source(&told).map(ToString::to_string);
-                let named = Error::new(told.kind(), format!("task `{name}`: {told}"));
-                let named = named.because(cause.unwrap_or_default());
-                match told.hint() {
-                    Some(hint) => named.with_hint(hint),
-                    None => named,
-                }
-            })?;
+            found.push(estimate(&votes(&of_task)?, names, seed));
+        }
+        if found.iter().all(std::result::Result::is_err)
+            && let (Some(Err(error)), Some(name)) = (found.first(), tasks.first())
+        {
+            return Err(of_task(name, error));
+        }
+        for ((weight, name), found) in weights.iter_mut().zip(tasks).zip(&found) {
+            if let Err(error) = found {
+                *weight = 0.0;
+                let why = std::error::Error::source(error).map_or(String::new(), |why| format!(" ({why})"));
+                notes.push(format!("The task `{name}` doesn't count in the proportions: {error}{why}."));
+            }
+        }
+        let all: f64 = weights.iter().sum();
+        let mut matrix = Self::empty(singles.len());
+        for ((weight, name), found) in weights.iter().zip(tasks).zip(found) {
+            let Ok(found) = found else {
+                let nothing = vec![f64::NAN; singles.len()];
+                matrix.add(&nothing, &vec![(f64::NAN, f64::NAN); singles.len()], &[], 0.0);
+                continue;
+            };
             for voter in &found.constant {
                 notes.push(format!(
                     "The model of `{}` takes the choice of the same number of every item of `{name}`; where others lean to it, too, that looks like being right.",
                     names[*voter]
                 ));
             }
-            matrix.add(
-                &found.accuracy,
-                &found.interval,
-                &found.draws,
-                weights[task] / weights.iter().sum::<f64>(),
-            );
+            matrix.add(&found.accuracy, &found.interval, &found.draws, weight / all);
         }
         Ok(matrix)
     }
@@ -398,6 +421,9 @@ fn correlations(estimated: &Matrix, measured: &Matrix, weights: &[f64]) -> Vec<O
 
 /// Spearman's rank correlation: Pearson's of the ranks, equal values sharing theirs. None where one side is all alike.
 fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
+    if a.iter().chain(b).any(|value| value.is_nan()) {
+        return None;
+    }
     let ranks = |values: &[f64]| -> Vec<f64> {
         let below = |value: &f64| values.iter().filter(|other| *other < value).count() as f64;
         let alike = |value: &f64| values.iter().filter(|other| *other == value).count() as f64;
@@ -505,6 +531,29 @@ mod tests {
         let two = [same.clone(), same.clone(), vec![answers(0.5, 2, 40)]];
         let error = Evidence::of(&learn, &["t".to_owned()], &same, &two, &[]).unwrap_err();
         insta::assert_snapshot!(error, @"task `t`: the models of `a` and `b` give the same answer to each of 40 items");
+    }
+
+    #[test]
+    fn a_task_that_nothing_can_be_estimated_of_does_not_count() {
+        let alike = answers(0.5, 7, 600);
+        let of = |accuracy: f64, seed: u64| vec![answers(accuracy, seed, 600), alike.clone()];
+        let singles = [of(0.9, 1), of(0.6, 2), of(0.4, 3)];
+        let tasks = ["t".to_owned(), "u".to_owned()];
+        let found = Evidence::of(&learn(Mode::LabelFree), &tasks, &of(0.3, 9), &singles, &[]).unwrap();
+        let values = &found.estimated.as_ref().unwrap().values;
+        assert!(values.iter().all(|row| row[0].is_finite() && row[1].is_nan()), "{values:?}");
+        let learned = &found.mixes[0];
+        assert!(
+            learned.shares[0] > 0.8 && learned.intervals.iter().all(|(low, high)| low <= high),
+            "{learned:?}"
+        );
+        assert_eq!(found.rank_correlation, [Some(1.0), None, Some(1.0)]);
+        assert!(
+            found.notes[1]
+                .starts_with("The task `u` doesn't count in the proportions: the models of `a` and `b` give"),
+            "{:?}",
+            found.notes
+        );
     }
 
     #[test]

@@ -126,14 +126,21 @@ fn write(learn: &Learn, evidence: &Evidence, has_plot: bool, out: &mut String) -
 }
 
 fn table(title: &str, matrix: &Matrix, evidence: &Evidence, out: &mut String) -> std::fmt::Result {
-    let Evidence { sources, tasks, weights, .. } = evidence;
+    let Evidence { sources, tasks, .. } = evidence;
+    // Tasks without a number don't count.
+    let is_counted = |task: usize| !matrix.values.first().is_some_and(|row| row[task].is_nan());
+    let weight = |(task, weight): (usize, &f64)| if is_counted(task) { *weight } else { 0.0 };
+    let weights: Vec<f64> = evidence.weights.iter().enumerate().map(weight).collect();
     writeln!(out, "\n{title}\n\n| tuned on | {} | mean |", tasks.join(" | "))?;
     writeln!(out, "|---|{}---:|", "---:|".repeat(tasks.len()))?;
-    let means = means(&matrix.values, weights);
+    let means = means(&matrix.values, &weights);
     for (source, name) in sources.iter().enumerate() {
         let cell = |task: usize| {
             let (low, high) = matrix.intervals[source][task];
-            format!("{:.3} ({low:.3} to {high:.3})", matrix.values[source][task])
+            match matrix.values[source][task] {
+                value if value.is_nan() => "none".to_owned(),
+                value => format!("{value:.3} ({low:.3} to {high:.3})"),
+            }
         };
         let cells: Vec<String> = (0..tasks.len()).map(cell).collect();
         writeln!(out, "| {name} | {} | {:.3} |", cells.join(" | "), means[source])?;
