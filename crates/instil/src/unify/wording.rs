@@ -109,7 +109,7 @@ fn goes_on(after: &str) -> bool {
     let same_line = rest.split('\n').next().unwrap_or_default().trim();
     let begins = |c: char| c.is_uppercase() || c.is_ascii_digit() || matches!(c, '-' | '(' | '[');
     next.starts_with(char::is_lowercase)
-        || !same_line.is_empty() && !(is_blank && same_line.starts_with(begins))
+        || !(same_line.is_empty() || is_blank && same_line.starts_with(begins))
 }
 
 /// Whether a text before a colon names a field, as `Review title` does; `Summarise the article` says what is to be done.
