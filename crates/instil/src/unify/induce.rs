@@ -80,8 +80,23 @@ fn whole(texts: &[&str]) -> Option<Pattern> {
     let halves = [&texts[..half.min(SHOWN)], &texts[half..texts.len().min(half + SHOWN)]];
     let halves = halves.into_iter().filter(|half| half.len() >= HALF).map(induce_one);
     let all = std::iter::once_with(|| induce_one(texts));
-    let found = std::iter::once(first).chain(halves).chain(all).flatten();
-    found.filter(|pattern| 20 * fits(pattern) >= 19 * texts.len()).max_by_key(long)
+    let found: Vec<(Pattern, usize)> = std::iter::once(first)
+        .chain(halves)
+        .chain(all)
+        .flatten()
+        .map(|pattern| {
+            let fits = fits(&pattern);
+            (pattern, fits)
+        })
+        .filter(|(_, fits)| 20 * fits >= 19 * texts.len())
+        .collect();
+    let most = found.iter().map(|(pattern, _)| long(pattern)).max()?;
+    // A little more that isn't in every text is chance: questions that mostly end alike.
+    let best = found.into_iter().max_by_key(|(pattern, fits)| {
+        let says_as_much = 5 * long(pattern) >= 4 * most;
+        (says_as_much, *fits, long(pattern))
+    });
+    best.map(|(pattern, _)| pattern)
 }
 
 /// Texts by the form that a slot's content has in them: whether there is a word in it, which blanks stand at its ends, and
@@ -389,5 +404,7 @@ fn tokens(text: &str) -> usize {
 
 /// How many tokens at the beginning of a constant end the sentence before it.
 fn punctuation(text: &str) -> usize {
-    text.chars().take_while(|c| matches!(c, '.' | '?' | '!' | ',' | ';')).count()
+    let blanks = text.chars().take_while(|c| *c == ' ').count();
+    let marks = text[blanks..].chars().take_while(|c| matches!(c, '.' | '?' | '!' | ',' | ';')).count();
+    if marks > 0 { blanks + marks } else { 0 }
 }

@@ -125,7 +125,7 @@ fn crossfits_and_flans_rows_come_to_the_style_of_super_natural_instructions() {
     let (mut crossfit, mut flan) = (Vec::new(), Vec::new());
     let mut contents: BTreeMap<String, Vec<(Vec<String>, String)>> = BTreeMap::new();
     for (set, names, labels, template) in sets {
-        let rows = rows(set, names, labels, 60);
+        let rows = rows(set, names, labels, 40);
         let lines: Vec<String> = rows
             .iter()
             .map(|(given, answer)| {
