@@ -41,8 +41,8 @@ const NUMERICS: &str = "instil-model 2";
 /// Tokens of cache that each sequence under way has on average, where memory allows.
 const TOKENS_PER_SEQUENCE: usize = 1024;
 
-/// The most rows of a forward pass in which tokens are guessed. So many cost little more than one, since weights are waited
-/// for; from there on each row costs its time, and a wrong guess is lost.
+/// The most rows of a forward pass in which tokens are guessed. Few rows wait for weights, so that one more costs little;
+/// of many each costs its time, and a wrong guess is lost.
 const GUESSED_ROWS: usize = 16;
 
 /// How an engine runs. None of it changes what comes out, but for [`Options::quantize`] and the
