@@ -132,7 +132,7 @@ fn a_style_is_taken_over_from_a_dataset() {
 fn bad_rows_are_named_and_counted_and_bad_definitions_kept() {
     let place = Place::new();
     let mut bad = rows(Some("reading"), READING, &["a", "kettle 1", "seven", "lamp", "rose grey", "it"], 60);
-    bad[7]["prompt"] = "Read the passage, and then something else.".into();
+    bad[7]["prompt"] = "Something else stands here.".into();
     write(&place, "bad.jsonl", &bad);
     let mut lines = fs::read_to_string(place.path("bad.jsonl")).unwrap();
     lines.push_str("no JSON\n{\"prompt\": \"p\"}\n");
@@ -151,9 +151,11 @@ fn bad_rows_are_named_and_counted_and_bad_definitions_kept() {
     fs::write(place.path("leaked.json"), task("Name the place, such as Saltby Hall 3.", "Saltby Hall"))
         .unwrap();
     let args = ["unify", "bad.jsonl", "cut.json", "leaked.json", "-o", "out.jsonl"];
-    insta::assert_snapshot!(
-        place.told(&[args.as_slice(), &["--report", "report.jsonl", "--rejects", "rejects.jsonl"]].concat())
-    );
+    let told =
+        place.told(&[args.as_slice(), &["--report", "report.jsonl", "--rejects", "rejects.jsonl"]].concat());
+    let found =
+        ["1 not_lifted", "completeness: a quotation mark has no other one", "leakage: “Saltby Hall 3”"];
+    assert!(found.iter().all(|found| told.contains(found)), "{told}");
     assert_eq!(read(&place, "out.jsonl").len(), 59 + 12 + 12);
     let rejects: Vec<Value> =
         read(&place, "rejects.jsonl").into_iter().map(|reject| reject["reason"].clone()).collect();
