@@ -240,15 +240,22 @@ fn acceptance_7_a_killed_unify_calls_nobody_twice() {
         "--concurrency",
         "1",
     ];
+    // Twelve calls take half a second and more; a run that is done sooner than it is killed is the last one.
     let mut kills = 0;
     for moment in 1..=6_u64 {
         let mut child = place.command(&args).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(120 + 60 * moment));
-        kills += u32::from(child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(100 + 20 * moment));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        kills += 1;
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    place.ok(&args);
+    assert!(kills > 0);
+    if !place.path("out.jsonl").exists() {
+        place.ok(&args);
+    }
     let calls = server.calls.lock().unwrap();
     let tasks: std::collections::BTreeSet<&str> = calls.iter().map(asked).collect();
     assert!(!tasks.is_empty());
@@ -257,7 +264,7 @@ fn acceptance_7_a_killed_unify_calls_nobody_twice() {
     let seeds: std::collections::BTreeSet<u64> =
         calls.iter().map(|call| call["seed"].as_u64().unwrap()).collect();
     assert_eq!(seeds.len(), 12);
-    assert!(calls.len() <= 12 + kills as usize, "{} calls after {kills} kills", calls.len());
+    assert!(calls.len() <= 12 + kills, "{} calls after {kills} kills", calls.len());
 }
 
 #[test]

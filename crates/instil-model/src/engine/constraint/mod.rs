@@ -164,7 +164,7 @@ fn response(vocabulary: &Vocabulary, rules: &Arc<Rules>, answers: Answers, lead:
     };
     match track {
         // Blanks may take as many tokens before it.
-        Some(track) if track.least(vocabulary) + 1 <= left => {
+        Some(track) if track.least(vocabulary) < left => {
             State::Part { track: Arc::new(track), places: Places::first(lead) }
         }
         _ => State::Response { rules: Arc::clone(rules), at: At::default() },

@@ -283,11 +283,8 @@ fn automaton(never: &[&str]) -> (Vec<[u16; 256]>, Vec<u8>) {
     // Edges of the longest suffix that is a state fill what is missing, shorter states first.
     let mut queue: VecDeque<(usize, usize)> = VecDeque::new();
     let mut whole = next.clone();
-    for byte in 0..256 {
-        let child = usize::from(next[0][byte]);
-        if child > 0 {
-            queue.push_back((child, 0));
-        }
+    for child in next[0].iter().map(|child| usize::from(*child)).filter(|child| *child > 0) {
+        queue.push_back((child, 0));
     }
     while let Some((state, suffix)) = queue.pop_front() {
         if ends[state] == 0 {

@@ -72,7 +72,9 @@ impl<'de> Visitor<'de> for Row<'_> {
                 };
                 match text {
                     Some(text) => *text = Some(map.next_value::<Text<'de>>()?.0),
-                    None => drop(map.next_value::<Plain>()?),
+                    None => {
+                        let _: Plain = map.next_value()?;
+                    }
                 }
                 extra.push(key);
             }
