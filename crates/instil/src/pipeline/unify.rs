@@ -1,7 +1,9 @@
 //! The road from one instruction style to another: rows become instances without instructions, and these become rows
 //! of the new style.
 //!
-//!     rows -> record -> lift -> restyle -> sink
+//! ```text
+//! rows -> record -> lift -> restyle -> sink
+//! ```
 //!
 //! The files are read twice: first every task's rows are surveyed, so that its instruction can be taken apart from its
 //! instances; then they are written. Where rows come up in the second reading that the plan of their task doesn't fit,

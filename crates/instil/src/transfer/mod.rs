@@ -8,7 +8,7 @@
 //! [`pairs`] are instructions in both styles, of which some demonstrate what is wanted ([`prompt`]). [`ask`] asks
 //! a model for candidates, [`reply`] reads what it says, and the caller's verification says what is wrong with each without
 //! a model. [`choose`] takes the one under which a model finds the known answers likeliest: every candidate with
-//! the same rows and examples. [`reference`] is the published procedure (spec/uit.md 3.2), defects and all.
+//! the same rows and examples. [`mod@reference`] is the published procedure (spec/uit.md 3.2), defects and all.
 //! [`cost`] says beforehand what all this takes, and ends it in order where that is too much. [`offline`] makes
 //! pairs of published templates and definitions, from which a model of one's own learns to write.
 //!

@@ -19,7 +19,7 @@ pub const VERSION: &str = "transfer/v1";
 
 const SYSTEM: &str = include_str!("../../prompts/transfer/v1/system.txt");
 
-/// The most characters of a row's input that are shown. Of a longer one the beginning is, with [`CUT`] behind it.
+/// The most characters of a row's input that are shown. Of a longer one the beginning is, with a mark behind it.
 pub const SHOWN_CHARS: usize = 1200;
 const CUT: &str = " […]";
 
