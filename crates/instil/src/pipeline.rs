@@ -10,7 +10,6 @@ pub mod from_rows;
 pub mod mix;
 pub mod unify;
 mod in_order;
-mod ordered;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::ControlFlow;

@@ -101,3 +101,53 @@ pub(super) fn in_order<P: Send, D: Send, S: Send + Default>(
         Ok::<_, Error>((Ended::Whole, workers.into_iter().map(joined).collect()))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(threads: usize, count: u64, stop: u64) -> (Vec<u64>, Ended) {
+        let mut jobs = 0..count;
+        let mut taken = Vec::new();
+        let ended = in_order(
+            NonZeroUsize::new(threads).unwrap(),
+            || Ok(jobs.next()),
+            |(): &mut (), job| {
+                // Later work is done sooner.
+                std::thread::sleep(std::time::Duration::from_micros(20 * (7 - job % 7)));
+                job * job
+            },
+            |result| {
+                taken.push(result);
+                Ok(if taken.len() as u64 == stop {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                })
+            },
+        );
+        (taken, ended.unwrap().0)
+    }
+
+    #[test]
+    fn results_come_in_the_order_of_the_work() {
+        let squares: Vec<u64> = (0..100).map(|n| n * n).collect();
+        for threads in [1, 2, 5] {
+            assert_eq!(run(threads, 100, u64::MAX), (squares.clone(), Ended::Whole));
+        }
+        assert_eq!(run(2, 0, u64::MAX), (Vec::new(), Ended::Whole));
+        assert_eq!(run(3, 100, 4), (squares[..4].to_vec(), Ended::Interrupted));
+    }
+
+    #[test]
+    #[should_panic(expected = "a scoped thread panicked")]
+    fn a_panic_is_passed_on() {
+        let mut jobs = 0..9;
+        let _ = in_order(
+            NonZeroUsize::MIN,
+            || Ok(jobs.next()),
+            |(): &mut (), job| assert!(job < 3, "broke down"),
+            |()| Ok(ControlFlow::Continue(())),
+        );
+    }
+}

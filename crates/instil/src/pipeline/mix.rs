@@ -17,7 +17,7 @@ use super::Ended;
 use super::convert::ConvertRoad;
 use super::convert::entries::{Batch, Entries, Entry, Format, parse};
 use super::convert::row::{other_shape, reject};
-use super::ordered::ordered;
+use super::in_order::in_order;
 use crate::convert::{Misfit, Shape, first_error};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
@@ -97,13 +97,13 @@ impl MixRoad {
     ) -> Result<Ended> {
         let road = self.rows();
         let mut entries = Entries::new(&road, source.files.clone());
-        ordered(
+        let (ended, _) = in_order(
             threads,
             || {
                 let batch = entries.batch()?;
                 Ok((!batch.items.is_empty()).then_some(batch))
             },
-            |batch: Batch| -> Vec<Came> {
+            |(): &mut (), batch: Batch| -> Vec<Came> {
                 let came = |item| match item {
                     Ok(entry) => self.made(source, entry, counts),
                     Err(reject) => Came::Unread(reject),
@@ -114,7 +114,8 @@ impl MixRoad {
                 came.into_iter().try_for_each(&mut take)?;
                 Ok(watch())
             },
-        )
+        )?;
+        Ok(ended)
     }
 
     fn made(&self, source: &MixSource, entry: Entry, counts: bool) -> Came {
