@@ -9,6 +9,7 @@ found (what all sampled rows begin and end with, and between these the longest r
 every row, which has to fit the template to the byte. It knows no more rules than these rows need.
 """
 
+import filecmp
 import json
 import os
 import random
@@ -192,7 +193,7 @@ def beside(source, target, program):
             print(f"{name}: {seconds:.2f} s, {mebibytes:.0f} MiB")
             best[name] = min(seconds, best.get(name, seconds))
         if turn == 0:
-            same = open(ours, "rb").read() == open(theirs, "rb").read()
+            same = filecmp.cmp(ours, theirs, shallow=False)
             print("the bytes are the same" if same else "THE BYTES DIFFER")
     print(f"best of three: {best['python'] / best['instil']:.1f} x")
 

@@ -132,9 +132,18 @@ impl UnifyRoad {
         }
         let mut survey = Survey::default();
         surveys.into_iter().for_each(|part| survey.add(part));
-        let mut plans = Plans { survey, tasks: Vec::new() };
-        plans.make(&self.given);
-        Ok((Some(plans), found))
+        let mut seen = survey.tasks.iter();
+        let mut tasks = Vec::with_capacity(survey.tasks.len());
+        in_order(
+            threads,
+            || Ok(seen.next()),
+            |(): &mut (), (task, seen)| (task.clone(), TaskPlan::of(task, seen, &self.given)),
+            |planned| {
+                tasks.push(planned);
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        Ok((Some(Plans { survey, tasks }), found))
     }
 
     /// Sends the rows of `files` down the road, each task read by its plan; gives the rows that no plan fits.
@@ -213,7 +222,7 @@ impl UnifyRoad {
                     let number = seeds.number(origin, at);
                     restyled(&out, origin, task, number, content, &mut worked, &mut misfits)
                 });
-                rows.push(made.map(|made| made.shown(self)).map_err(|refused| refused.reject));
+                rows.push(made.map(|made| made.shown(self, &worked)).map_err(|refused| refused.reject));
             });
             if let Err(reject) = read {
                 rows.push(Err(reject));
@@ -228,11 +237,6 @@ impl UnifyRoad {
 pub(crate) struct Misfits(Survey);
 
 impl Plans {
-    fn make(&mut self, given: &Given) {
-        let plan = |(task, seen): (&String, _)| (task.clone(), TaskPlan::of(task, seen, given));
-        self.tasks = self.survey.tasks.iter().map(plan).collect();
-    }
-
     /// The tasks that need a definition of this level and have none, or one by rules that fails a check; each with the rows
     /// of the sample that its template fits.
     pub(crate) fn unwritten(&self, to: Level) -> Vec<Task> {

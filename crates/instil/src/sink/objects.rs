@@ -123,9 +123,11 @@ impl ObjectWriter {
     /// # Panics
     /// When the row is not of this file's kind.
     pub fn push(&mut self, row: &Row) -> Result<()> {
+        if let Row::Json(json) = row {
+            return self.push_json(json);
+        }
         self.written += 1;
         match (&mut self.rows, row) {
-            (Rows::Text(file), Row::Json(json)) => file.push_json(json),
             (Rows::Csv(file), Row::Cells(cells)) => file.push_cells(cells.iter().map(String::as_str)),
             (Rows::Table(table), Row::Cells(cells)) => {
                 assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
@@ -133,6 +135,23 @@ impl ObjectWriter {
                 table.push(&cells)
             }
             _ => unreachable!("rows are made for the layout that they are written to"),
+        }
+    }
+
+    /// Adds a row that is JSON.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    ///
+    /// # Panics
+    /// When the file holds no JSON.
+    pub fn push_json(&mut self, json: &[u8]) -> Result<()> {
+        self.written += 1;
+        match &mut self.rows {
+            Rows::Text(file) => file.push_json(json),
+            Rows::Csv(_) | Rows::Table(_) => {
+                unreachable!("rows are made for the layout that they are written to")
+            }
         }
     }
 

@@ -53,7 +53,10 @@ impl<P: Pieces> Objects<P> {
 
     /// The number and the bytes of the next piece that is not blank.
     pub(super) fn take(&mut self) -> Option<Result<(u64, Vec<u8>), Reject>> {
-        Some(self.advance()?.map(|number| (number, std::mem::take(&mut self.buffer))))
+        let number = self.advance()?;
+        // The next one is mostly as long, and needn't grow to that.
+        let next = Vec::with_capacity(self.buffer.len());
+        Some(number.map(|number| (number, std::mem::replace(&mut self.buffer, next))))
     }
 
     /// Reads the next piece that is not blank and gives its number.

@@ -72,7 +72,9 @@ fn whole(texts: &[&str]) -> Option<Pattern> {
     let long = |pattern: &Pattern| pattern.texts().map(str::len).sum::<usize>();
     let fits = |pattern: &Pattern| texts.iter().filter(|text| pattern.apart(text).is_some()).count();
     let first = induce_one(&texts[..texts.len().min(SHOWN)]);
-    if let Some(first) = first.as_ref().filter(|first| fits(first) == texts.len() && texts.len() > SHOWN) {
+    // What fits everywhere because it says nothing is compared with the others.
+    let is_enough = |first: &&Pattern| first.has_words() && fits(first) == texts.len() && texts.len() > SHOWN;
+    if let Some(first) = first.as_ref().filter(is_enough) {
         return Some(first.clone());
     }
     // A text that has another template, or none, is in one of the halves alone.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use memchr::memmem::{self, Finder};
 use serde::{Deserialize, Serialize};
 
 /// Constant texts with slots between them; no two slots and no two texts are neighbours.
@@ -28,6 +29,10 @@ pub struct Apart {
     /// place was taken.
     pub is_ambiguous: bool,
 }
+
+/// What finds a pattern's constants in many texts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Finders(Vec<Finder<'static>>);
 
 impl Pattern {
     /// The pattern of these pieces. Neighbouring texts become one, and empty ones none.
@@ -84,6 +89,33 @@ impl Pattern {
     /// Takes a text apart; none where its constants don't stand in it, in their order. What is found renders to the
     /// same bytes again: slots and constants cover the text without gap or overlap.
     pub fn apart(&self, text: &str) -> Option<Apart> {
+        self.apart_by(text, |_, constant, within| memmem::find(within, constant))
+    }
+
+    /// [`apart`](Self::apart) with the constants' finders, made once for many texts.
+    pub(crate) fn apart_with(&self, finders: &Finders, text: &str) -> Option<Apart> {
+        self.apart_by(text, |at, _, within| finders.0[at].find(within))
+    }
+
+    /// The finders of the constants that stand between slots.
+    pub(crate) fn finders(&self) -> Finders {
+        let finders = self.between().map(|constant| Finder::new(constant).into_owned());
+        Finders(finders.collect())
+    }
+
+    /// The constants that have a slot on both sides.
+    fn between(&self) -> impl Iterator<Item = &str> {
+        let last = self.0.len().saturating_sub(1);
+        let inner = self.0.iter().enumerate().filter(move |(at, _)| (1..last).contains(at));
+        inner.filter_map(|(_, piece)| match piece {
+            Piece::Text(text) => Some(text.as_str()),
+            Piece::Slot(_) => None,
+        })
+    }
+
+    /// Takes a text apart; `find` says where in a part of it a constant begins, given the constant's number among
+    /// those [`between`](Self::between) slots.
+    fn apart_by(&self, text: &str, find: impl Fn(usize, &[u8], &[u8]) -> Option<usize>) -> Option<Apart> {
         let (mut at, mut end) = (0, text.len());
         let mut pieces = self.0.as_slice();
         if let [Piece::Text(first), rest @ ..] = pieces {
@@ -98,6 +130,7 @@ impl Pattern {
         let mut slots = Vec::with_capacity(pieces.len().div_ceil(2));
         let mut is_ambiguous = false;
         let mut after = pieces.iter();
+        let mut number = 0..;
         while let Some(piece) = after.next() {
             debug_assert!(
                 matches!(piece, Piece::Slot(_)),
@@ -108,11 +141,13 @@ impl Pattern {
                 at = end;
                 continue;
             };
-            let found = at + text[at..end].find(constant.as_str())?;
+            let number = number.next().expect("numbers don't end");
+            let find = |at: usize| find(number, constant.as_bytes(), &text.as_bytes()[at..end]);
+            let found = at + find(at)?;
             slots.push(at..found);
             at = found + constant.len();
             // Where the constant comes once more before the end, the boundary might be there.
-            is_ambiguous |= text[at..end].contains(constant.as_str());
+            is_ambiguous |= find(at).is_some();
         }
         (at == end).then_some(Apart { slots, is_ambiguous })
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::content::Content;
 use super::induce::induce;
 use super::instruction::{Exemplar, Field, Instance, Instruction};
-use super::pattern::Pattern;
+use super::pattern::{Finders, Pattern};
 use super::style::Level;
 use super::survey::{Outputs, Seen};
 use super::verify::{Check, states, verify};
@@ -64,6 +64,8 @@ pub(crate) enum WhereFrom {
 pub(crate) struct TaskTemplate {
     /// How a text is taken apart.
     pub(crate) reading: Reading,
+    /// What finds the constants of its pattern.
+    finders: Finders,
     /// What is known of the instruction.
     pub(crate) instruction: Instruction,
     /// Who wrote the definition.
@@ -309,7 +311,11 @@ impl TaskTemplate {
             }
             Reading::Whole => Reading::Whole,
         };
-        Self { reading, instruction, by, instances: Vec::new(), checks: Vec::new() }
+        let finders = match &reading {
+            Reading::Template(pattern) => pattern.finders(),
+            Reading::Whole | Reading::Keywords => Finders::default(),
+        };
+        Self { reading, finders, instruction, by, instances: Vec::new(), checks: Vec::new() }
     }
 
     /// Settles the definition and looks at it.
@@ -352,7 +358,7 @@ impl TaskTemplate {
             Reading::Whole => Some((vec![("", text)], false)),
             Reading::Keywords => keyword::split(text).map(|fields| (fields, false)),
             Reading::Template(pattern) => {
-                let apart = pattern.apart(text)?;
+                let apart = pattern.apart_with(&self.finders, text)?;
                 let names = self.instruction.fields.iter().map(String::as_str);
                 let fields = names.zip(apart.slots).map(|(name, range)| (name, &text[range])).collect();
                 Some((fields, apart.is_ambiguous))

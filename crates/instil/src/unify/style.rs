@@ -349,13 +349,15 @@ impl Style {
         input
     }
 
-    /// Adds [`input`](Self::input) of names and contents.
-    pub(crate) fn push_input(&self, fields: &[(&str, &str)], input: &mut String) {
+    /// Adds [`input`](Self::input) of names and contents; gives where each content begins.
+    pub(crate) fn push_input(&self, fields: &[(&str, &str)], input: &mut String) -> Vec<usize> {
+        let mut begins = Vec::with_capacity(fields.len());
         for (at, (name, value)) in fields.iter().enumerate() {
             if at > 0 {
                 input.push_str(&self.written.between);
             }
             if name.is_empty() || (fields.len() == 1 && !self.written.name_alone) {
+                begins.push(input.len());
                 input.push_str(value);
                 continue;
             }
@@ -363,10 +365,14 @@ impl Style {
                 match part {
                     Part::Text(text) => input.push_str(text),
                     Part::Slot(Slot::Name) => input.push_str(name),
-                    Part::Slot(_) => input.push_str(value),
+                    Part::Slot(_) => {
+                        begins.push(input.len());
+                        input.push_str(value);
+                    }
                 }
             }
         }
+        begins
     }
 
     /// The style with a task's words in their places.
@@ -449,11 +455,12 @@ impl<'a> Bound<'a> {
         prompt
     }
 
-    /// Adds [`prompt`](Self::prompt) of names and contents.
-    pub(crate) fn push_prompt(&self, fields: &[(&str, &str)], prompt: &mut String) {
+    /// Adds [`prompt`](Self::prompt) of names and contents; gives where each content begins.
+    pub(crate) fn push_prompt(&self, fields: &[(&str, &str)], prompt: &mut String) -> Vec<usize> {
         prompt.push_str(&self.before);
-        self.style.push_input(fields, prompt);
+        let begins = self.style.push_input(fields, prompt);
         prompt.push_str(&self.after);
+        begins
     }
 }
 

@@ -53,17 +53,26 @@ impl From<Reject> for Refused {
 
 /// A row of the output.
 pub(super) struct Made {
-    row: ObjectRow,
+    row: MadeRow,
     task: usize,
     template: usize,
 }
 
+/// Where a row of the output is.
+enum MadeRow {
+    /// It is the next so many bytes of its batch's JSON.
+    InBatch(usize),
+    /// It stands alone.
+    Alone(ObjectRow),
+}
+
 impl Made {
-    /// The row as JSON.
-    pub(super) fn shown(self, road: &UnifyRoad) -> Value {
+    /// The row as JSON; `worked` is what it was made with.
+    pub(super) fn shown(self, road: &UnifyRoad, worked: &Worked) -> Value {
         match self.row {
-            ObjectRow::Json(json) => serde_json::from_slice(&json).unwrap_or_default(),
-            ObjectRow::Cells(cells) => {
+            MadeRow::InBatch(_) => serde_json::from_slice(&worked.json).unwrap_or_default(),
+            MadeRow::Alone(ObjectRow::Json(json)) => serde_json::from_slice(&json).unwrap_or_default(),
+            MadeRow::Alone(ObjectRow::Cells(cells)) => {
                 let columns = road.to.columns().iter().map(|name| (*name).to_owned());
                 Value::Object(columns.zip(cells.into_iter().map(Value::String)).collect())
             }
@@ -75,6 +84,8 @@ impl Made {
 #[derive(Default)]
 pub(super) struct Worked {
     pub(super) came: Vec<Came>,
+    /// The JSON of its rows, one after the other, so that they are allocated and freed together.
+    json: Vec<u8>,
     lost: Lost,
     lost_keys: Lost,
     ambiguous: u64,
@@ -83,6 +94,19 @@ pub(super) struct Worked {
 impl Worked {
     fn lose(&mut self, what: &str) {
         count(&mut self.lost, what);
+    }
+
+    /// Adds an object of texts to the batch's JSON.
+    fn push(&mut self, pairs: &[(&str, &str)]) -> MadeRow {
+        let begin = self.json.len();
+        for (at, (key, text)) in pairs.iter().enumerate() {
+            self.json.extend_from_slice(if at == 0 { b"{\"" } else { b",\"" });
+            self.json.extend_from_slice(key.as_bytes());
+            self.json.extend_from_slice(b"\":");
+            serde_json::to_writer(&mut self.json, text).expect("a text is JSON");
+        }
+        self.json.push(b'}');
+        MadeRow::InBatch(self.json.len() - begin)
     }
 }
 
@@ -226,19 +250,19 @@ pub(super) fn restyled(
         1 => Some(0),
         _ => Some(out.drawn.at(number, 0)),
     };
-    match style {
+    let begins = match style {
         None => out.fields.push_input(&fields, &mut prompt),
         Some(style) => match &own {
             Some(own) => road.styles[style].bind(own).push_prompt(&fields, &mut prompt),
             None => out.bound[at][template][style].push_prompt(&fields, &mut prompt),
         },
-    }
+    };
     let mut from = 0;
-    for (_, value) in &fields {
-        let found = prompt[from..]
-            .find(value)
-            .expect("every byte of the content stands in the new prompt, in its order");
-        from += found + value.len();
+    assert_eq!(begins.len(), fields.len(), "every content has its place");
+    for (begin, (_, value)) in begins.into_iter().zip(&fields) {
+        let stands = begin >= from && prompt.as_bytes()[begin..].starts_with(value.as_bytes());
+        assert!(stands, "every byte of the content stands in the new prompt, in its order");
+        from = begin + value.len();
     }
     // The losses.
     for key in &content.extra {
@@ -259,11 +283,11 @@ pub(super) fn restyled(
         None if road.to.name == "super-ni-rows" && !road.is_table => {
             let definition = instruction.definition.as_deref().unwrap_or_default();
             lose_rest(worked, content, drops_examples);
-            json(&[("definition", definition), ("inputs", &prompt), ("targets", output)])
+            worked.push(&[("definition", definition), ("inputs", &prompt), ("targets", output)])
         }
         Some(_) if road.to.name == "prompt-completion" && !road.is_table => {
             lose_rest(worked, content, drops_examples);
-            json(&[("prompt", &prompt), ("completion", output)])
+            worked.push(&[("prompt", &prompt), ("completion", output)])
         }
         _ => {
             if style.is_some() && drops_examples {
@@ -275,7 +299,12 @@ pub(super) fn restyled(
             for loss in written.losses.kinds() {
                 worked.lose(loss.word());
             }
-            ObjectWriter::row(&written.row, road.to.columns(), road.is_table, content.prompt.len())
+            MadeRow::Alone(ObjectWriter::row(
+                &written.row,
+                road.to.columns(),
+                road.is_table,
+                content.prompt.len(),
+            ))
         }
     };
     Ok(Made { row: object, task: at, template })
@@ -301,20 +330,6 @@ fn own(plan: &TaskPlan, known: &TaskTemplate, content: &Content<'_>) -> Option<I
         negative: part.negative.iter().flatten().map(Exemplar::from).collect(),
         ..known.instruction.clone()
     })
-}
-
-/// An object of texts as a line of JSON.
-fn json(pairs: &[(&str, &str)]) -> ObjectRow {
-    let long: usize = pairs.iter().map(|(key, text)| key.len() + text.len() + text.len() / 16 + 8).sum();
-    let mut json = Vec::with_capacity(long + 8);
-    for (at, (key, text)) in pairs.iter().enumerate() {
-        json.extend_from_slice(if at == 0 { b"{\"" } else { b",\"" });
-        json.extend_from_slice(key.as_bytes());
-        json.extend_from_slice(b"\":");
-        serde_json::to_writer(&mut json, text).expect("a text is JSON");
-    }
-    json.push(b'}');
-    ObjectRow::Json(json)
 }
 
 /// A record of a prompt and its answer, with what holds for its task where that stands apart.
@@ -365,6 +380,7 @@ pub(super) fn account(
     // What went the usual way is counted together.
     let (mut read, mut alone, mut kept) = (0, 0, 0);
     let mut kept_of: BTreeMap<(usize, usize), u64> = BTreeMap::new();
+    let mut json = worked.json.as_slice();
     for came in worked.came {
         let (origin, made) = match came {
             Came::Unread(reject) if reject.reason.stage() == Stage::Read => {
@@ -387,7 +403,14 @@ pub(super) fn account(
                 Ok(Made { row, task, template }) => {
                     kept += 1;
                     *kept_of.entry((task, template)).or_default() += 1;
-                    writer.push(&row)?;
+                    match row {
+                        MadeRow::InBatch(bytes) => {
+                            let row;
+                            (row, json) = json.split_at(bytes);
+                            writer.push_json(row)?;
+                        }
+                        MadeRow::Alone(row) => writer.push(&row)?,
+                    }
                     writer.origin(&origin, &out.tasks[task].0, place)?;
                 }
                 Err(Refused { reject, task }) => {

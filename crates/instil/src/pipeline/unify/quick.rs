@@ -18,7 +18,7 @@ const SHAPES: [(&str, [&str; 2]); 3] = [
 /// What a row says; none where anything about it isn't as simple as that, so that the shape itself has to read it.
 pub(super) fn content<'a>(bytes: &'a [u8], shape: &Shape, column: Option<&str>) -> Option<Content<'a>> {
     let (_, [prompt, output]) = SHAPES.iter().find(|(name, _)| *name == shape.name)?;
-    let text = std::str::from_utf8(bytes).ok()?;
+    let text = simdutf8::basic::from_utf8(bytes).ok()?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let row = deserializer.deserialize_map(Row { prompt, output, column }).ok()?;
     deserializer.end().ok()?;
