@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::pattern::{Pattern, Piece};
+use super::runs::common;
 
 /// So many texts show what is constant.
 const SHOWN: usize = 32;
@@ -300,35 +301,13 @@ fn longest(cuts: &[Cut], ranges: &[Range<usize>], texts: &[&str]) -> Option<Cons
     // The shortest text has the fewest runs to look at.
     let least = (0..ranges.len()).min_by_key(|at| ranges[*at].len())?;
     let (shown, range) = (&cuts[least], ranges[least].clone());
-    // Where in the shortest text a run of so many tokens begins that all texts have.
-    let mut begins: Vec<usize> = range.clone().collect();
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for long in 1..=LONGEST.min(range.len()) {
-        let wanted: HashSet<&[u32]> = begins
-            .iter()
-            .filter(|at| **at + long <= range.end)
-            .map(|at| &shown.tokens[*at..*at + long])
-            .collect();
-        if wanted.is_empty() {
-            break;
-        }
-        let mut everywhere = wanted;
-        for (cut, range) in cuts.iter().zip(ranges) {
-            let here: HashSet<&[u32]> = cut.tokens[range.clone()].windows(long).collect();
-            everywhere.retain(|run| here.contains(run));
-            if everywhere.is_empty() {
-                break;
-            }
-        }
-        begins.retain(|at| *at + long <= range.end && everywhere.contains(&shown.tokens[*at..*at + long]));
-        runs.extend(begins.iter().map(|at| *at..*at + long));
-        if begins.is_empty() {
-            break;
-        }
-    }
+    let within: Vec<&[u32]> =
+        cuts.iter().zip(ranges).map(|(cut, range)| &cut.tokens[range.clone()]).collect();
+    let runs =
+        common(&within, least, LONGEST).into_iter().map(|run| range.start + run.start..range.start + run.end);
     let text_of = |run: &Range<usize>| &texts[least][shown.at[run.start]..shown.at[run.end]];
     // What ends a sentence belongs to what stands before it.
-    let trimmed = runs.into_iter().filter_map(|run| {
+    let trimmed = runs.filter_map(|run| {
         let run = run.start + punctuation(text_of(&run))..run.end;
         let run = run.start..run.end - unfinished(text_of(&run));
         (!run.is_empty()).then_some(run)

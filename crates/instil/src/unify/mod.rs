@@ -20,6 +20,7 @@ pub(crate) mod plan;
 mod verify;
 pub(crate) mod imitate;
 mod report;
+mod runs;
 
 pub use induce::induce;
 pub use instruction::{Exemplar, Field, Instance, Instruction};
