@@ -331,6 +331,9 @@ fn longest(cuts: &[Cut], ranges: &[Range<usize>], texts: &[&str]) -> Option<Cons
     })
 }
 
+/// Quotation marks, opening and closing.
+const QUOTES: [(char, char); 4] = [('"', '"'), ('“', '”'), ('\'', '\''), ('`', '`')];
+
 /// How much a run of tokens says that it belongs to a template; none where it may be chance.
 fn worth(text: &str) -> Option<usize> {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).count();
@@ -341,7 +344,16 @@ fn worth(text: &str) -> Option<usize> {
     }
     let is_separator = words > 0 && text.contains("[SEP]");
     let is_line_end = words == 0 && has_line && text.trim().is_empty();
-    let is_worth = words >= 3 || is_separator || (words > 0 && (is_label || has_line)) || is_line_end;
+    // Quotation marks around contents: `" and "`.
+    let is_between_quotes = words > 0
+        && QUOTES
+            .iter()
+            .any(|(open, close)| text.len() > 2 && text.starts_with(*close) && text.ends_with(*open));
+    let is_worth = words >= 3
+        || is_between_quotes
+        || is_separator
+        || (words > 0 && (is_label || has_line))
+        || is_line_end;
     // A line is worth more than the same words within one, and blanks alone are worth least.
     is_worth.then(|| text.len() + 8 * usize::from(has_line) + 8 * usize::from(is_label))
 }

@@ -168,6 +168,14 @@ fn templates_that_are_mixed_are_parted() {
 }
 
 #[test]
+fn quotation_marks_around_contents_part_them() {
+    let rows = rendered("I know that the answer to \"", "\" is in \"", "\". Can you tell me what it is?");
+    let texts: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let found: Vec<String> = induce(&texts).iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["I know that the answer to \"{}\" is in \"{}\". Can you tell me what it is?"]);
+}
+
+#[test]
 fn rows_without_a_template_have_none() {
     let rows = rendered("", " ", "");
     let texts: Vec<&str> = rows.iter().map(String::as_str).collect();
