@@ -1,5 +1,6 @@
 //! The flags, as typed. Nothing here has a default: what is left out may come from a recipe.
 
+mod compare;
 mod cook;
 mod measure;
 mod mix;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub(crate) use compare::CompareArgs;
 pub(crate) use cook::{CookArgs, CookWhat};
 pub(crate) use measure::{EvalArgs, ModelArgs, ScoreArgs};
 pub(crate) use mix::{MixArgs, MixWhat};
@@ -52,6 +54,8 @@ pub(crate) enum Verb {
     Merge(MergeArgs),
     /// What a model makes of benchmarks.
     Eval(Box<EvalArgs>),
+    /// Evaluations beside each other: what is better, and how sure that is.
+    Compare(CompareArgs),
     /// Run a recipe: a whole run written down.
     Run(RunArgs),
     /// Look at a recipe, a template file or a dataset without spending anything.

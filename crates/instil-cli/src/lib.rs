@@ -35,6 +35,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Apply(args) => commands::from_rows::apply(*args),
         Verb::Remix(args) => commands::from_rows::remix(*args),
         Verb::Cook(args) => commands::cook::run(*args),
+        Verb::Compare(args) => commands::compare::run(args),
         Verb::Mix(args) => commands::mix::run(*args),
         Verb::Train(args) => commands::train::run(*args),
         Verb::Convert(args) => commands::convert::run(*args),

@@ -33,6 +33,7 @@ pub mod unify;
 pub mod transfer;
 pub mod sink;
 pub mod companion;
+pub mod compare;
 
 pub mod near;
 pub mod draw;

@@ -86,7 +86,7 @@ pub fn trace(
             ));
         }
         Some(Step::Mix(recipe)) => return of_mixed(&layout, &recipe, &recipe_path, provenance),
-        Some(Step::Cook(_) | Step::Train(_)) => {
+        Some(Step::Cook(_) | Step::Train(_) | Step::Eval(_) | Step::Compare(_)) => {
             return Err(Error::input(format!("`{}` is a trained model and has no rows", dataset.display()))
                 .with_hint("name the dataset that it was trained on"));
         }

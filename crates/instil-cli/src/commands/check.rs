@@ -87,6 +87,16 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
             Step::Mix(step) => {
                 super::mix::show(&step, args.json)?;
             }
+            Step::Eval(step) => {
+                super::eval::show(&step, args.json)?;
+            }
+            Step::Compare(step) => {
+                if args.json {
+                    output::data(&json!({"recipe": step}).to_string());
+                } else {
+                    output::data(&format!("compares {}", step.input.join(" ")));
+                }
+            }
         }
     }
     Ok(exit::DONE)

@@ -13,11 +13,12 @@ use instil::benchmark::{Benchmark, Kind, Wrap, built_in, data};
 use instil::journal::Journal;
 use instil::lm::LanguageModel;
 use instil::lm::replay::Replay;
+use instil::recipe::Eval;
 use instil::{Error, Result};
 use instil_remote::hub::{self, Repo, Wanted};
 use serde_json::{Value, json};
 
-use crate::args::EvalArgs;
+use crate::args::{EvalArgs, HowOfAll, ModelArgs};
 use crate::progress::{Progress, catch_interrupts};
 use crate::{exit, output, settings};
 use folder::Folder;
@@ -114,6 +115,53 @@ pub(crate) fn run(args: EvalArgs) -> Result<u8> {
         show::account(&reports, &asked, args.output.as_deref(), seconds);
     }
     Ok(if failed > 0 { exit::NOT_DONE } else { exit::DONE })
+}
+
+/// Runs a recipe's step.
+pub(crate) fn execute(step: Eval, how: &HowOfAll) -> Result<u8> {
+    let threads = how.threads.or((step.threads > 0).then_some(step.threads));
+    let args = EvalArgs {
+        overwrite: how.overwrite,
+        dry_run: how.dry_run,
+        json: how.json,
+        quiet: how.quiet,
+        ..EvalArgs::from(step)
+    };
+    run(EvalArgs { model: ModelArgs { threads, ..args.model }, ..args })
+}
+
+/// Prints what a recipe's step would ask.
+pub(crate) fn show(step: &Eval, as_json: bool) -> Result<u8> {
+    if as_json {
+        output::data(&json!({"recipe": step}).to_string());
+        return Ok(exit::DONE);
+    }
+    let found = benchmarks(&step.benchmark)?;
+    let names: Vec<&str> = found.iter().map(|benchmark| benchmark.name.as_str()).collect();
+    output::data(&format!("asks `{}` about {}", step.model, names.join(", ")));
+    Ok(exit::DONE)
+}
+
+impl From<Eval> for EvalArgs {
+    fn from(step: Eval) -> Self {
+        let Eval { verb: _, benchmark, output, data, model, adapter, endpoint, quantize, .. } = step;
+        let Eval { wrap, together, in_words, constrain, limit, seed, before, journal, threads: _, .. } = step;
+        Self {
+            benchmark,
+            data,
+            model: ModelArgs { model: Some(model), adapter, endpoint, quantize, ..ModelArgs::default() },
+            wrap,
+            together,
+            in_words,
+            constrain,
+            limit,
+            seed,
+            output: Some(output.into()),
+            journal: journal.map(PathBuf::from),
+            before: before.map(PathBuf::from),
+            ..Self::default()
+        }
+    }
 }
 
 /// A benchmark and how it is run.

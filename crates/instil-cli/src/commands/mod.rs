@@ -6,6 +6,7 @@ pub(crate) mod check_dataset;
 pub(crate) mod check_script;
 pub(crate) mod check_templates;
 pub(crate) mod companion;
+pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod cook;
 pub(crate) mod doctor;

@@ -56,6 +56,15 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
             Step::Unify(step) => super::unify::execute(*step, &args.how.of_all)?,
             Step::Cook(step) => super::cook::execute(*step, &args.how.of_all)?,
             Step::Mix(step) => super::mix::execute(*step, &args.how.of_all)?,
+            Step::Eval(step) => super::eval::execute(*step, &args.how.of_all)?,
+            // What stands there is of evaluations before.
+            Step::Compare(step) if args.how.of_all.dry_run => {
+                output::data(&format!("would compare {}", step.input.join(" ")));
+                exit::DONE
+            }
+            Step::Compare(step) => {
+                super::compare::execute(&step, args.how.of_all.overwrite, args.how.of_all.json)?
+            }
         };
         worst = worst.max(code);
         // A missed limit doesn't stop the chain; a step that isn't done does.

@@ -159,6 +159,7 @@ fn the_reference_is_what_the_program_says() {
         "merge",
         "score",
         "eval",
+        "compare",
         "serve",
         "run",
         "check",

@@ -3,16 +3,21 @@
 //! The keys are the flags of the program with `_` for `-`. The settled recipe of any run stands in
 //! its `run/recipe.toml`, every default filled in, and `instil run` repeats it.
 
+mod compare;
 mod convert;
 mod cook;
+mod each;
+mod eval;
 mod from_rows;
 mod generate;
 mod mix;
 mod train;
 mod unify;
 
+pub use compare::Compare;
 pub use convert::Convert;
 pub use cook::Cook;
+pub use eval::Eval;
 pub use from_rows::FromRows;
 pub use generate::Generate;
 pub use mix::Mix;
@@ -64,6 +69,10 @@ pub enum Verb {
     Unify,
     /// Several datasets to one, in proportions.
     Mix,
+    /// What a model makes of benchmarks.
+    Eval,
+    /// Evaluations beside each other.
+    Compare,
 }
 
 impl Verb {
@@ -78,6 +87,8 @@ impl Verb {
             Self::Train => "train",
             Self::Unify => "unify",
             Self::Mix => "mix",
+            Self::Eval => "eval",
+            Self::Compare => "compare",
         }
     }
 }
@@ -100,6 +111,10 @@ pub enum Step {
     Unify(Box<Unify>),
     /// `mix`.
     Mix(Box<Mix>),
+    /// `eval`.
+    Eval(Box<Eval>),
+    /// `compare`.
+    Compare(Box<Compare>),
 }
 
 /// Keys that say where and how fast, not what: two runs that differ in them make the same rows.
@@ -161,6 +176,18 @@ impl From<Mix> for Step {
     }
 }
 
+impl From<Eval> for Step {
+    fn from(step: Eval) -> Self {
+        Self::Eval(Box::new(step))
+    }
+}
+
+impl From<Compare> for Step {
+    fn from(step: Compare) -> Self {
+        Self::Compare(Box::new(step))
+    }
+}
+
 impl Step {
     /// What it does.
     pub fn verb(&self) -> Verb {
@@ -172,6 +199,8 @@ impl Step {
             Self::Train(step) => step.verb,
             Self::Unify(step) => step.verb,
             Self::Mix(step) => step.verb,
+            Self::Eval(step) => step.verb,
+            Self::Compare(step) => step.verb,
         }
     }
 
@@ -185,6 +214,8 @@ impl Step {
             Self::Train(step) => &step.input,
             Self::Unify(step) => &step.input,
             Self::Mix(step) => &step.input,
+            Self::Eval(step) => &step.benchmark,
+            Self::Compare(step) => &step.input,
         }
     }
 
@@ -198,6 +229,8 @@ impl Step {
             Self::Train(step) => &step.output,
             Self::Unify(step) => &step.output,
             Self::Mix(step) => &step.output,
+            Self::Eval(step) => &step.output,
+            Self::Compare(step) => &step.output,
         }
     }
 
@@ -211,6 +244,8 @@ impl Step {
             Self::Train(step) => step.output = output,
             Self::Unify(step) => step.output = output,
             Self::Mix(step) => step.output = output,
+            Self::Eval(step) => step.output = output,
+            Self::Compare(step) => step.output = output,
         }
     }
 
@@ -220,9 +255,13 @@ impl Step {
     /// When they are not written as splits are.
     pub fn splits(&self) -> Result<Splits> {
         match self {
-            Self::Generate(_) | Self::Convert(_) | Self::Train(_) | Self::Unify(_) | Self::Mix(_) => {
-                Ok(Splits::default())
-            }
+            Self::Generate(_)
+            | Self::Convert(_)
+            | Self::Train(_)
+            | Self::Unify(_)
+            | Self::Mix(_)
+            | Self::Eval(_)
+            | Self::Compare(_) => Ok(Splits::default()),
             Self::Cook(step) => {
                 let others = [("validation", step.validation_rows), ("test", step.test_rows)];
                 Ok(Splits::named(others.into_iter().filter(|(_, rows)| *rows > 0).map(|(name, _)| name)))
@@ -270,6 +309,8 @@ impl Step {
             Verb::Train => Self::Train(Box::deserialize(step)?),
             Verb::Unify => Self::Unify(Box::deserialize(step)?),
             Verb::Mix => Self::Mix(Box::deserialize(step)?),
+            Verb::Eval => Self::Eval(Box::deserialize(step)?),
+            Verb::Compare => Self::Compare(Box::deserialize(step)?),
         })
     }
 }
@@ -303,7 +344,7 @@ impl Recipe {
     /// # Errors
     /// As there, without the file's name.
     pub fn parse(text: &str) -> Result<Self> {
-        let recipe = Self::from_toml(text).map_err(|error| misread(text, &error))?;
+        let recipe = Self::from_toml(text)?;
         if recipe.version != VERSION {
             return Err(Error::input(format!("recipe version {} is not known", recipe.version))
                 .with_hint(format!("this instil reads version {VERSION}")));
@@ -314,7 +355,7 @@ impl Recipe {
         Ok(recipe)
     }
 
-    fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
+    fn from_toml(text: &str) -> Result<Self> {
         /// The frame; what the steps hold depends on their verbs.
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -323,10 +364,19 @@ impl Recipe {
             #[serde(rename = "step")]
             _step: Vec<serde::de::IgnoredAny>,
         }
-        let Frame { version, .. } = toml::from_str(text)?;
-        let mut root = DeTable::parse(text)?.into_inner();
+        let misread = |error| misread(text, &error);
+        let Frame { version, .. } = toml::from_str(text).map_err(misread)?;
+        let mut root = DeTable::parse(text).map_err(misread)?.into_inner();
         let steps = match root.remove("step").map(Spanned::into_inner) {
-            Some(DeValue::Array(steps)) => steps.into_iter().map(Step::read).collect::<Result<_, _>>()?,
+            Some(DeValue::Array(steps)) => {
+                let mut read = Vec::new();
+                for step in steps {
+                    for step in each::expanded(step, text)? {
+                        read.push(Step::read(step).map_err(misread)?);
+                    }
+                }
+                read
+            }
             _ => Vec::new(),
         };
         Ok(Self { version, step: steps })

@@ -32,8 +32,7 @@ pub(super) fn common(texts: &[&[u32]], shown: usize, longest: usize) -> Vec<Rang
         }
         // How many of the texts looked at have each run; what the one before lacks is left out.
         let mut seen = vec![0; numbers.len()];
-        for text in 0..texts.len() {
-            let mut begins = std::mem::take(&mut alive[text]);
+        for (text, begins) in alive.iter_mut().enumerate() {
             begins.retain_mut(|begin| {
                 let Some(run) = last(text, *begin).and_then(|token| numbers.get(&(begin.run, token))) else {
                     return false;
@@ -45,7 +44,6 @@ pub(super) fn common(texts: &[&[u32]], shown: usize, longest: usize) -> Vec<Rang
                 }
                 *count > text
             });
-            alive[text] = begins;
         }
         for begins in &mut alive {
             begins.retain(|begin| seen[begin.run as usize] == texts.len());

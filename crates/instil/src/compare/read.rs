@@ -1,0 +1,186 @@
+//! The folders of finished evaluations, by arm.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// What was done, under one or several seeds.
+#[derive(Clone, Debug)]
+pub struct Arm {
+    /// Its name.
+    pub name: String,
+    /// Its runs; at least one.
+    pub runs: Vec<Run>,
+}
+
+/// A finished evaluation.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its benchmarks, in the order in which they were asked.
+    pub(super) benchmarks: Vec<Asked>,
+}
+
+/// A benchmark as a run was asked it.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) name: String,
+    /// Its metrics, the first of them the headline.
+    pub(super) numbers: Vec<Number>,
+    pub(super) lines: Vec<Line>,
+}
+
+/// A metric of a report.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Number {
+    pub(super) metric: String,
+    pub(super) majority: Option<f64>,
+    pub(super) random: Option<f64>,
+}
+
+/// What an answer is worth.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Line {
+    benchmark: String,
+    pub(super) id: String,
+    pub(super) prompt: String,
+    pub(super) gold: Option<u32>,
+    pub(super) guess: Option<u32>,
+    #[serde(default)]
+    pub(super) choices: Vec<String>,
+    #[serde(default)]
+    pub(super) scores: BTreeMap<String, f64>,
+}
+
+impl Asked {
+    pub(super) fn number(&self, metric: &str) -> Option<&Number> {
+        self.numbers.iter().find(|number| number.metric == metric)
+    }
+}
+
+impl Run {
+    /// Reads a folder that `eval -o` has finished.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(folder: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Report {
+            reports: Vec<OfBenchmark>,
+        }
+        #[derive(Deserialize)]
+        struct OfBenchmark {
+            benchmark: String,
+            metrics: Vec<Number>,
+        }
+        let failed = || Error::input(format!("`{}` holds no finished evaluation", folder.display()));
+        let hint = "name the folder of `eval -o`; what was broken off goes on with the same command";
+        let read = |name: &str| {
+            std::fs::read_to_string(folder.join(name)).map_err(|e| failed().because(e).with_hint(hint))
+        };
+        let report: Report = serde_json::from_str(&read("report.json")?).map_err(|e| failed().because(e))?;
+        let mut benchmarks: Vec<Asked> = report
+            .reports
+            .into_iter()
+            .map(|report| Asked { name: report.benchmark, numbers: report.metrics, lines: Vec::new() })
+            .collect();
+        for line in read("items.jsonl")?.lines() {
+            let line: Line = serde_json::from_str(line).map_err(|e| failed().because(e))?;
+            let Some(asked) = benchmarks.iter_mut().find(|asked| asked.name == line.benchmark) else {
+                return Err(failed().because(format!("`{}` is in no report of it", line.benchmark)));
+            };
+            asked.lines.push(line);
+        }
+        Ok(Self { folder: folder.to_owned(), benchmarks })
+    }
+
+    pub(super) fn benchmark(&self, name: &str) -> Option<&Asked> {
+        self.benchmarks.iter().find(|asked| asked.name == name)
+    }
+}
+
+/// The arms of `NAME=FOLDER`, in the order of their names' first mention. A pattern stands for all folders that it fits.
+///
+/// # Errors
+/// When a text isn't written so, a folder comes twice, a pattern fits none, or a folder holds no finished evaluation.
+pub fn arms(named: &[String]) -> Result<Vec<Arm>> {
+    let mut arms: Vec<Arm> = Vec::new();
+    let mut known: Vec<PathBuf> = Vec::new();
+    for text in named {
+        let Some((name, pattern)) =
+            text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        else {
+            return Err(Error::usage(format!("`{text}` names no arm"))
+                .with_hint("write NAME=FOLDER, and the same name for runs under other seeds"));
+        };
+        let folders = folders(pattern)?;
+        for folder in folders {
+            if known.contains(&folder) {
+                return Err(Error::usage(format!("`{}` comes twice", folder.display()))
+                    .with_hint("each evaluation is one run of one arm"));
+            }
+            let run = Run::read(&folder)?;
+            known.push(folder);
+            match arms.iter_mut().find(|arm| arm.name == name) {
+                Some(arm) => arm.runs.push(run),
+                None => arms.push(Arm { name: name.to_owned(), runs: vec![run] }),
+            }
+        }
+    }
+    Ok(arms)
+}
+
+/// The folders that a pattern fits, by name; a folder's own name fits itself.
+fn folders(pattern: &str) -> Result<Vec<PathBuf>> {
+    if Path::new(pattern).is_dir() {
+        return Ok(vec![PathBuf::from(pattern)]);
+    }
+    let failed = || Error::input(format!("no folder fits `{pattern}`"));
+    let paths = glob::glob(pattern).map_err(|e| failed().because(e))?;
+    let mut folders = paths.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| failed().because(e))?;
+    folders.retain(|path| path.is_dir());
+    if folders.is_empty() {
+        return Err(failed().with_hint("`instil eval -o FOLDER` makes one"));
+    }
+    Ok(folders)
+}
+
+/// The benchmarks that all runs were asked, in the first one's order.
+///
+/// # Errors
+/// When a run was asked another one, or other items.
+pub(super) fn asked(arms: &[Arm]) -> Result<Vec<String>> {
+    let first = &arms[0].runs[0];
+    let names = |run: &Run| {
+        let mut names: Vec<String> = run.benchmarks.iter().map(|asked| asked.name.clone()).collect();
+        names.sort();
+        names
+    };
+    for run in arms.iter().flat_map(|arm| &arm.runs) {
+        let differ = |what: String| {
+            Error::input(format!(
+                "`{}` and `{}` can't be compared",
+                first.folder.display(),
+                run.folder.display()
+            ))
+            .because(what)
+            .with_hint("evaluate both with the same --benchmark, --data and --limit")
+        };
+        if names(run) != names(first) {
+            return Err(differ(format!("{} there, {} here", names(first).join(", "), names(run).join(", "))));
+        }
+        for asked in &first.benchmarks {
+            let here = run.benchmark(&asked.name).map_or(&[][..], |asked| &asked.lines);
+            let is_same = asked.lines.len() == here.len()
+                && asked.lines.iter().zip(here).all(|(a, b)| a.id == b.id && a.prompt == b.prompt);
+            if !is_same {
+                return Err(differ(format!("`{}` was asked about other items", asked.name)));
+            }
+        }
+    }
+    Ok(first.benchmarks.iter().map(|asked| asked.name.clone()).collect())
+}
