@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::bytes::Packing;
+use super::memory::MemoryTable;
 
 /// What the bytes of a source mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum Kind {
     Pdf,
     /// `.docx`.
     Docx,
+    /// A table that is in memory already, under a name that another program gave it.
+    Table(MemoryTable),
     /// Stdin or another pipe: looked at when it is read, since it can be read only once.
     Stream,
     /// A file inside a folder that can't be used, and why: it becomes one reject.
@@ -38,7 +41,7 @@ pub(super) const ENDINGS: &str = ".txt, .md, .markdown, .html, .htm, .jsonl, .nd
 impl Kind {
     /// Whether its rows have columns, one of which holds the text.
     pub fn is_table(&self) -> bool {
-        matches!(self, Self::Jsonl | Self::Json | Self::Csv | Self::Tsv | Self::Parquet)
+        matches!(self, Self::Jsonl | Self::Json | Self::Csv | Self::Tsv | Self::Parquet | Self::Table(_))
     }
 
     /// Whether its bytes are characters.

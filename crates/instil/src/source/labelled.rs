@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use arrow_array::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use serde::de::Error as _;
 use serde_json::{Map, Value};
 
 use super::elements::Elements;
 use super::json::{Lines, Objects, Pieces, invalid, text_of};
+use super::memory::MemoryTable;
 use super::meter::{Meter, Position};
+use super::parquet_rows::BatchReader;
 use super::place::Place;
 use super::table::Records;
 use super::{Kind, PARQUET_NEEDS_A_FILE, SourceFile, arrow_value, parquet_rows, unpacked};
@@ -192,13 +193,16 @@ impl Current {
         if let Kind::Unreadable(why) = &file.kind {
             return Ok((only(place.reject(Reason::Unreadable, None, why)), None));
         }
+        if let Kind::Table(table) = &file.kind {
+            return Ok((Box::new(Batches::of_table(place.clone(), table.clone())), None));
+        }
         if file.path == Path::new("-") {
             return Ok((open(place.clone(), Box::new(io::stdin()), &file.kind)?, None));
         }
         let raw = File::open(&file.path)?;
         let same = raw.try_clone().ok();
         let rows = match file.kind {
-            Kind::Parquet => Box::new(Parquet::new(place.clone(), raw)?),
+            Kind::Parquet => Box::new(Batches::of_parquet(place.clone(), raw)?),
             _ => open(place.clone(), Box::new(raw), &file.kind)?,
         };
         Ok((rows, same))
@@ -307,10 +311,10 @@ fn cell_value(cell: &str) -> Value {
     integer.and_then(Result::ok).unwrap_or_else(|| cell.into())
 }
 
-/// Rows of parquet, a batch at a time.
-struct Parquet {
+/// Rows of parquet or of a table in memory, a batch at a time.
+struct Batches {
     place: Place,
-    reader: Option<ParquetRecordBatchReader>,
+    reader: Option<BatchReader>,
     batch: Option<RecordBatch>,
     /// The next row of the batch.
     next: usize,
@@ -319,8 +323,8 @@ struct Parquet {
     rows: u64,
 }
 
-impl Parquet {
-    fn new(place: Place, file: File) -> io::Result<Self> {
+impl Batches {
+    fn of_parquet(place: Place, file: File) -> io::Result<Self> {
         let builder = parquet_rows::opened(file)?;
         let mut names = HashSet::new();
         if let Some(twice) =
@@ -331,7 +335,13 @@ impl Parquet {
         let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
         let batch_rows = parquet_rows::batch_rows(builder.metadata(), |_| true);
         let reader = builder.with_batch_size(batch_rows).build().map_err(parquet_rows::damaged)?;
-        Ok(Self { place, reader: Some(reader), batch: None, next: 0, read: 0, rows })
+        Ok(Self { place, reader: Some(Box::new(reader)), batch: None, next: 0, read: 0, rows })
+    }
+
+    fn of_table(place: Place, table: MemoryTable) -> Self {
+        let rows = table.rows();
+        let reader: BatchReader = Box::new(table.into_batches());
+        Self { place, reader: Some(reader), batch: None, next: 0, read: 0, rows }
     }
 
     fn row(&self, batch: &RecordBatch, index: usize) -> Item {
@@ -349,7 +359,7 @@ impl Parquet {
     }
 }
 
-impl Iterator for Parquet {
+impl Iterator for Batches {
     type Item = Result<RawRow, Reject>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -16,6 +16,7 @@ mod html;
 mod json;
 mod kind;
 mod labelled;
+mod memory;
 mod meter;
 mod parquet_rows;
 mod pdf;
@@ -40,6 +41,7 @@ pub use adapter::{Adapter, AdapterRows, RenderedColumns};
 pub use bytes::Packing;
 pub use kind::Kind;
 pub use labelled::{LabelledRows, RawRow, RawRows, open_raw_rows, open_rows};
+pub use memory::{Held, MemoryTable};
 pub use resolve::{resolve, resolve_rows};
 
 pub(crate) use column::TEXT_NAMES;
@@ -263,6 +265,9 @@ fn reader(place: Place, file: &SourceFile, options: &Options) -> io::Result<(Box
     if let Kind::Unreadable(why) = &file.kind {
         return Ok((ready([Err(place.reject(Reason::Unreadable, None, why))]), None));
     }
+    if let Kind::Table(table) = &file.kind {
+        return Ok((Box::new(parquet_rows::rows_of_table(place, table.clone(), options)), None));
+    }
     if file.path == Path::new("-") {
         return Ok((read_as(place, Box::new(io::stdin()), &file.kind, options)?, None));
     }
@@ -298,7 +303,7 @@ fn read_as(
         Some(Kind::Pdf) => ready(pdf::document(&place, bytes)),
         Some(Kind::Docx) => ready([docx::document(&place, bytes)]),
         Some(Kind::Parquet) => return reject(PARQUET_NEEDS_A_FILE),
-        Some(Kind::Stream | Kind::Unreadable(_)) | None => {
+        Some(Kind::Stream | Kind::Unreadable(_) | Kind::Table(_)) | None => {
             return reject("it is neither text nor a kind of file that is known");
         }
     })

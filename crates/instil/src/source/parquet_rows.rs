@@ -1,4 +1,4 @@
-//! Rows of a parquet file: the columns that are needed, a batch at a time.
+//! Rows of a parquet file, or of a table in memory: the columns that are needed, a batch at a time.
 
 use std::fs::File;
 use std::io;
@@ -6,12 +6,13 @@ use std::io;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, LargeStringArray, RecordBatch};
 use arrow_cast::cast;
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{ArrowError, DataType, Schema};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::column::{Choice, Columns, Holds};
+use super::memory::MemoryTable;
 use super::place::{Item, Place};
 use super::row::{Cell, Row};
 use super::{Options, Reader, guard};
@@ -22,7 +23,10 @@ const BATCH_ROWS: usize = 1024;
 /// What the text of one batch should not exceed by much.
 const BATCH_BYTES: i64 = 16 << 20;
 
-/// The rows of a parquet file, counted from 1.
+/// Batches from wherever they are.
+pub(super) type BatchReader = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+
+/// Rows in batches, counted from 1.
 pub(super) struct Rows {
     place: Place,
     choice: Choice,
@@ -34,7 +38,7 @@ pub(super) struct Rows {
 }
 
 enum Batches {
-    Reading(Box<ParquetRecordBatchReader>),
+    Reading(BatchReader),
     /// No column can be read; the rows are counted.
     Counting,
     Ended,
@@ -68,6 +72,23 @@ pub(super) fn rows(place: Place, file: File, options: &Options) -> io::Result<Ro
         Choice::Failed { .. } => Batches::Counting,
     };
     Ok(Rows { place, choice, batches, batch: None, read: 0, rows })
+}
+
+/// Reads a table that is in memory.
+pub(super) fn rows_of_table(place: Place, table: MemoryTable, options: &Options) -> Rows {
+    let choice = choose(&place, table.schema(), options);
+    let rows = table.rows();
+    let batches = match &choice {
+        Choice::Made(columns) => {
+            let find = |name: &str| table.schema().index_of(name).ok();
+            let is_id = |index: &usize| holds_id(table.schema().field(*index).data_type());
+            let read: Vec<usize> =
+                find(&columns.text).into_iter().chain(find(&columns.id).filter(is_id)).collect();
+            Batches::Reading(Box::new(table.into_batches().map(move |batch| batch?.project(&read))))
+        }
+        Choice::Failed { .. } => Batches::Counting,
+    };
+    Rows { place, choice, batches, batch: None, read: 0, rows }
 }
 
 fn choose(place: &Place, schema: &Schema, options: &Options) -> Choice {
@@ -135,7 +156,7 @@ pub(super) fn batch_rows(about: &ParquetMetaData, is_read: impl Fn(&str) -> bool
 }
 
 /// The next batch; none at the end.
-pub(super) fn next_batch(reader: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>, String> {
+pub(super) fn next_batch(reader: &mut BatchReader) -> Result<Option<RecordBatch>, String> {
     let batch = guard::catch(|| reader.next())?;
     batch.transpose().map_err(|error| error.to_string())
 }

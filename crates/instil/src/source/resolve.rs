@@ -12,6 +12,7 @@ use walkdir::WalkDir;
 use super::SourceFile;
 use super::bytes::{HEAD_BYTES, Packing};
 use super::kind::{ENDINGS, Kind, encoding_hint, other_encoding, settle};
+use super::memory;
 use crate::error::{Error, Result, nearest};
 
 /// The files that `inputs` name: folders with all below them, globs, files, and `-` for stdin.
@@ -49,6 +50,10 @@ fn resolve_all(inputs: &[String], wanted: Wanted) -> Result<Vec<SourceFile>> {
     for input in inputs {
         if input == "-" {
             found.push(Found::stdin());
+            continue;
+        }
+        if let Some(file) = memory::resolve(input)? {
+            found.push(Found { file, typed: input.clone() });
             continue;
         }
         let path = Path::new(input);
