@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod env;
 pub mod exit;
+pub mod host;
 mod output;
 mod progress;
 mod settings;
@@ -15,11 +16,17 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use instil::Result;
 
 use args::{Args, Verb};
 
 /// Runs the program with these arguments, the program's name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ExitCode::from(code(args))
+}
+
+/// [`main`] for a program that gives the exit code to the system by itself.
+pub fn code(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(error) => {
@@ -27,10 +34,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let code = if error.use_stderr() { exit::NOT_DONE } else { exit::DONE };
             // A closed pipe while printing help is a success too.
             let _ = error.print();
-            return ExitCode::from(code);
+            return code;
         }
     };
-    let done = match args.verb {
+    let code = run(args).unwrap_or_else(|error| {
+        output::error(&error);
+        exit::NOT_DONE
+    });
+    if output::data_failed() { exit::NOT_DONE } else { code }
+}
+
+fn run(args: Args) -> Result<u8> {
+    match args.verb {
         Verb::Generate(args) => commands::generate::run(*args),
         Verb::Apply(args) => commands::from_rows::apply(*args),
         Verb::Remix(args) => commands::from_rows::remix(*args),
@@ -54,10 +69,5 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Serve(args) => commands::serve::run(args),
         Verb::Bench(args) => commands::bench::run(args),
         Verb::Doctor(args) => commands::doctor::run(args),
-    };
-    let code = done.unwrap_or_else(|error| {
-        output::error(&error);
-        exit::NOT_DONE
-    });
-    ExitCode::from(if output::data_failed() { exit::NOT_DONE } else { code })
+    }
 }

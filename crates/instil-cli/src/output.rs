@@ -8,11 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use instil::Error;
 
+use crate::host;
+
 static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// A line of data. A reader that has gone away is a success: nobody reads the rest. Anything else, such as
 /// a full disk, is remembered for [`data_failed`].
 pub(crate) fn data(line: &str) {
+    if host::with(|host| host.data(line)).is_some() {
+        return;
+    }
     if let Err(e) = writeln!(anstream::stdout(), "{line}")
         && e.kind() != std::io::ErrorKind::BrokenPipe
         && !FAILED.swap(true, Ordering::Relaxed)
@@ -28,7 +33,9 @@ pub(crate) fn data_failed() -> bool {
 
 /// A line of talk.
 pub(crate) fn talk(line: &str) {
-    anstream::eprintln!("{line}");
+    if host::with(|host| host.talk(line)).is_none() {
+        anstream::eprintln!("{line}");
+    }
 }
 
 /// An error: what failed, each cause on a line, then the way out.

@@ -12,6 +12,7 @@ use instil::{Error, Result};
 use instil_model::train::{Event, Step};
 use instil_remote::hub::Transfer;
 
+use crate::host::{self, Tick};
 use crate::{exit, output};
 
 /// Between two looks at a bar.
@@ -29,6 +30,10 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// When the handler can't be set.
 pub(crate) fn catch_interrupts() -> Result<()> {
+    // Signals are the host's.
+    if host::is_there() {
+        return Ok(());
+    }
     #[expect(clippy::exit, reason = "what counts is in the journal, and any kill is survived")]
     fn at_once() {
         std::process::exit(exit::INTERRUPTED.into());
@@ -60,7 +65,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn start(quiet: bool) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+        let bar = (!quiet && !host::is_there() && std::io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid");
             ProgressBar::new_spinner().with_style(style)
         });
@@ -70,22 +75,23 @@ impl Progress {
 
     /// Called after every step of the road; `read` is the share of the input that is read, where that is known.
     pub(crate) fn watch(&mut self, ledger: &Ledger, read: Option<f64>) -> ControlFlow<()> {
-        self.show(|started| line(started, ledger, read))
+        self.show(read, |started| line(started, ledger, read))
     }
 
     /// Called after every batch of the road from labelled rows.
     pub(crate) fn watch_rows(&mut self, ledger: &Ledger) -> ControlFlow<()> {
-        self.show(|started| rows_line(started, ledger))
+        self.show(None, |started| rows_line(started, ledger))
     }
 
     /// Called after every batch of rows that are made of nothing; `rows` is how many there will be.
     pub(crate) fn watch_made(&mut self, ledger: &Ledger, rows: u64) -> ControlFlow<()> {
-        self.show(|started| made_line(started, ledger, rows))
+        let made = ledger.stage(Stage::Generate).r#in;
+        self.show(Some(made as f64 / rows.max(1) as f64), |started| made_line(started, ledger, rows))
     }
 
     /// Called while sources are counted.
     pub(crate) fn watch_counted(&mut self, rows: u64) -> ControlFlow<()> {
-        self.show(|started| {
+        self.show(None, |started| {
             let seconds = started.elapsed().as_secs_f64();
             format!("{} rows counted, {seconds:.0} s", HumanCount(rows))
         })
@@ -93,7 +99,7 @@ impl Progress {
 
     /// Called after every batch of a mix.
     pub(crate) fn watch_mixed(&mut self, ledger: &Ledger) -> ControlFlow<()> {
-        self.show(|started| {
+        self.show(None, |started| {
             let read = ledger.stage(Stage::Read).out;
             let rate = read as f64 / started.elapsed().as_secs_f64();
             let (read, kept) = (HumanCount(read), HumanCount(ledger.kept()));
@@ -104,7 +110,9 @@ impl Progress {
     /// Called after every step of a training.
     pub(crate) fn watch_training(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         match event {
-            Event::Step(step) => self.show(|started| step_line(started, step)),
+            Event::Step(step) => {
+                self.show(Some(step.step as f64 / step.of as f64), |started| step_line(started, step))
+            }
             Event::Validated { step, loss } => {
                 if !self.quiet {
                     let line = format!("step {step}: held-out loss {loss:.4}");
@@ -127,12 +135,13 @@ impl Progress {
 
     /// Called while files go to or come from the Hub.
     pub(crate) fn watch_transfer(&mut self, transfer: &Transfer) -> ControlFlow<()> {
-        self.show(|started| transfer_line(started, transfer))
+        let share = (transfer.bytes > 0).then(|| transfer.bytes_done as f64 / transfer.bytes as f64);
+        self.show(share, |started| transfer_line(started, transfer))
     }
 
     /// Called while a benchmark is asked.
     pub(crate) fn watch_items(&mut self, benchmark: &str, rows: u64) -> ControlFlow<()> {
-        self.show(|started| {
+        self.show(None, |started| {
             let seconds = started.elapsed().as_secs_f64();
             format!("{benchmark}: {} rows asked about, {seconds:.0} s", HumanCount(rows))
         })
@@ -140,7 +149,7 @@ impl Progress {
 
     /// Called while texts are scored.
     pub(crate) fn watch_scores(&mut self, texts: u64, tokens: u64) -> ControlFlow<()> {
-        self.show(|started| {
+        self.show(None, |started| {
             let seconds = started.elapsed().as_secs_f64();
             let (texts_a_second, tokens_a_second) = (texts as f64 / seconds, tokens as f64 / seconds);
             format!(
@@ -153,19 +162,28 @@ impl Progress {
 
     /// Called while definitions of tasks are written and chosen.
     pub(crate) fn watch_tasks(&mut self, line: String) -> ControlFlow<()> {
-        self.show(|started| format!("{line}, {:.0} s", started.elapsed().as_secs_f64()))
+        self.show(None, |started| format!("{line}, {:.0} s", started.elapsed().as_secs_f64()))
     }
 
     /// Called while a model is written.
     pub(crate) fn watch_bytes(&mut self, done: u64, all: u64) -> ControlFlow<()> {
-        self.show(|started| {
+        self.show(Some(done as f64 / all.max(1) as f64), |started| {
             let rate = done as f64 / started.elapsed().as_secs_f64();
             let (done, all) = (DecimalBytes(done), DecimalBytes(all));
             format!("{done} of {all} written ({}/s)", DecimalBytes(rate as u64))
         })
     }
 
-    fn show(&mut self, line: impl FnOnce(Instant) -> String) -> ControlFlow<()> {
+    /// Shows a line if it is time for one; `share` says how much is done, where that is known.
+    fn show(&mut self, share: Option<f64>, line: impl FnOnce(Instant) -> String) -> ControlFlow<()> {
+        if let Some(is_interrupted) = host::with(|host| host.is_interrupted()) {
+            if !is_interrupted && self.shown.elapsed() >= BAR_EVERY {
+                self.shown = Instant::now();
+                let tick = Tick { text: line(self.started), share: share.map(|share| share.min(1.0)) };
+                host::with(|host| host.progress(&tick));
+            }
+            return if is_interrupted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        }
         if INTERRUPTED.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
         }

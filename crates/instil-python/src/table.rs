@@ -1,0 +1,182 @@
+//! Arrow tables on their way in and out, through capsules: buffers are shared, never copied.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, StructArray};
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{ArrowError, Field, SchemaRef};
+use instil::source::{self, MemoryTable};
+use instil::{Error, Result};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pyo3::prelude::*;
+use pyo3::types::PyCapsule;
+use pyo3_arrow::PyRecordBatchReader;
+use pyo3_arrow::error::PyArrowResult;
+use pyo3_arrow::ffi::{ArrayIterator, to_stream_pycapsule};
+
+use crate::error::exception;
+
+/// The most rows of a batch that is read from a file.
+const BATCH_ROWS: usize = 65_536;
+
+/// A whole Arrow table: every batch of it.
+#[pyclass(frozen, module = "instil._instil")]
+pub(crate) struct Table(MemoryTable);
+
+/// A name that a table has as long as this object is there.
+#[pyclass(frozen, module = "instil._instil")]
+pub(crate) struct Held(source::Held);
+
+#[pymethods]
+impl Table {
+    /// The table behind anything with `__arrow_c_stream__`: every batch of the stream, none copied.
+    #[staticmethod]
+    fn of(py: Python<'_>, data: PyRecordBatchReader) -> PyResult<Self> {
+        let reader = data.into_reader()?;
+        // A stream may be read from a file or computed, and Python may have to help.
+        let read = py.detach(|| {
+            let schema = reader.schema();
+            let batches = reader.collect::<Result<Vec<_>, _>>().map_err(broken)?;
+            MemoryTable::new(schema, batches)
+        });
+        read.map(Self).map_err(|error| exception(py, &error))
+    }
+
+    /// The rows of Parquet files of one schema, one after the other.
+    #[staticmethod]
+    fn from_parquet(py: Python<'_>, paths: Vec<PathBuf>) -> PyResult<Self> {
+        py.detach(|| parquet(&paths)).map(Self).map_err(|error| exception(py, &error))
+    }
+
+    /// The rows of a file of objects, whatever `generate` and `apply` read, with the columns that they have together.
+    #[staticmethod]
+    fn from_rows(py: Python<'_>, path: String) -> PyResult<Self> {
+        py.detach(|| rows(path)).map(Self).map_err(|error| exception(py, &error))
+    }
+
+    /// 32 hexadecimal digits of what it holds.
+    fn hash(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| hash(&self.0)).map_err(|error| exception(py, &broken(error)))
+    }
+
+    /// Gives it a name, which inputs can be called by.
+    fn hold(&self, which: &str) -> Held {
+        Held(source::Held::new(which, self.0.clone()))
+    }
+
+    /// The same table with these columns alone.
+    fn select(&self, py: Python<'_>, columns: Vec<String>) -> PyResult<Self> {
+        let index = |name: &String| self.0.schema().index_of(name);
+        let chosen = || {
+            let chosen = columns.iter().map(index).collect::<std::result::Result<Vec<_>, _>>().map_err(broken)?;
+            let schema = Arc::new(self.0.schema().project(&chosen).map_err(broken)?);
+            let batches = self.0.batches().iter().map(|batch| batch.project(&chosen).map_err(broken));
+            MemoryTable::new(schema, batches.collect::<Result<_>>()?)
+        };
+        chosen().map(Self).map_err(|error| exception(py, &error))
+    }
+
+    fn __len__(&self) -> usize {
+        usize::try_from(self.0.rows()).unwrap_or(usize::MAX)
+    }
+
+    /// The names of its columns.
+    #[getter]
+    fn columns(&self) -> Vec<String> {
+        self.0.schema().fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyCapsule>>,
+    ) -> PyArrowResult<Bound<'py, PyCapsule>> {
+        let schema = self.0.schema();
+        let field =
+            Field::new_struct("", schema.fields().clone(), false).with_metadata(schema.metadata().clone());
+        let arrays: Vec<_> = self
+            .0
+            .batches()
+            .iter()
+            .map(|batch| Ok(Arc::new(StructArray::from(batch.clone())) as _))
+            .collect();
+        to_stream_pycapsule(py, Box::new(ArrayIterator::new(arrays, Arc::new(field))), requested_schema)
+    }
+}
+
+#[pymethods]
+impl Held {
+    /// What inputs call the table.
+    #[getter]
+    fn input(&self) -> &str {
+        self.0.input()
+    }
+}
+
+fn broken(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::input("a table can't be read").because(error)
+}
+
+fn parquet(paths: &[PathBuf]) -> Result<MemoryTable> {
+    let mut schema = None;
+    let mut batches = Vec::new();
+    for path in paths {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Error::input(format!("`{}` can't be read", path.display())).because(error)
+        };
+        let file = File::open(path).map_err(|error| failed(error.into()))?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(error.into()))?;
+        schema.get_or_insert_with(|| Arc::clone(reader.schema()));
+        let reader = reader.with_batch_size(BATCH_ROWS).build().map_err(|error| failed(error.into()))?;
+        for batch in reader {
+            batches.push(batch.map_err(|error| failed(error.into()))?);
+        }
+    }
+    let schema: SchemaRef = schema.ok_or_else(|| Error::input("there is no file of rows"))?;
+    MemoryTable::new(schema, batches)
+}
+
+fn rows(path: String) -> Result<MemoryTable> {
+    let failed = |error: ArrowError| {
+        Error::input(format!("the rows of `{path}` don't fit one table"))
+            .because(error)
+            .with_hint("a column has values of different types; give `output` and read the file as you like")
+    };
+    let files = source::resolve_rows(std::slice::from_ref(&path))?;
+    let mut objects = Vec::new();
+    for row in source::open_rows(files)? {
+        match row {
+            Ok(row) => objects.push(serde_json::Value::Object(row.fields)),
+            Err(reject) if reject.reason == instil::reject::Reason::EmptyText => {}
+            Err(reject) => {
+                return Err(Error::input(format!("a row of `{path}` can't be read")).because(reject.raw));
+            }
+        }
+    }
+    let schema =
+        arrow_json::reader::infer_json_schema_from_iterator(objects.iter().map(Ok)).map_err(failed)?;
+    let schema = Arc::new(schema);
+    let mut decoder = arrow_json::ReaderBuilder::new(Arc::clone(&schema))
+        .with_batch_size(BATCH_ROWS)
+        .build_decoder()
+        .map_err(failed)?;
+    let mut batches = Vec::new();
+    for chunk in objects.chunks(BATCH_ROWS) {
+        decoder.serialize(chunk).map_err(failed)?;
+        batches.extend(decoder.flush().map_err(failed)?);
+    }
+    MemoryTable::new(schema, batches)
+}
+
+/// A hash of the bytes that the table has as a stream. Slices are written as they are seen.
+fn hash(table: &MemoryTable) -> std::result::Result<String, ArrowError> {
+    let mut hasher = blake3::Hasher::new();
+    let mut writer = StreamWriter::try_new(&mut hasher, table.schema())?;
+    table.batches().iter().try_for_each(|batch: &RecordBatch| writer.write(batch))?;
+    writer.finish()?;
+    drop(writer);
+    Ok(hasher.finalize().to_hex()[..32].to_owned())
+}
