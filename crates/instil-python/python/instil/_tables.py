@@ -117,7 +117,8 @@ class Given:
         self.inputs = self._all(sources)
 
     def _all(self, sources: Any) -> list[str]:
-        if isinstance(sources, Mapping):
+        # A dataset of several splits is a dict, too, and is refused as a table.
+        if isinstance(sources, Mapping) and not is_table(sources):
             return [f"{name}={self.one(source)}" for name, source in sources.items()]
         if isinstance(sources, (str, bytes, os.PathLike)) or is_table(sources):
             return [self.one(sources)]
