@@ -70,7 +70,8 @@ impl Table {
     fn select(&self, py: Python<'_>, columns: Vec<String>) -> PyResult<Self> {
         let index = |name: &String| self.0.schema().index_of(name);
         let chosen = || {
-            let chosen = columns.iter().map(index).collect::<std::result::Result<Vec<_>, _>>().map_err(broken)?;
+            let chosen =
+                columns.iter().map(index).collect::<std::result::Result<Vec<_>, _>>().map_err(broken)?;
             let schema = Arc::new(self.0.schema().project(&chosen).map_err(broken)?);
             let batches = self.0.batches().iter().map(|batch| batch.project(&chosen).map_err(broken));
             MemoryTable::new(schema, batches.collect::<Result<_>>()?)

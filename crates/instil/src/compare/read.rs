@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
+/// The numbers of a finished evaluation.
+const REPORT: &str = "report.json";
+
 /// What was done, under one or several seeds.
 #[derive(Clone, Debug)]
 pub struct Arm {
@@ -16,7 +19,7 @@ pub struct Arm {
     pub runs: Vec<Run>,
 }
 
-/// A finished evaluation.
+/// A finished evaluation, or several of one model.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Its folder.
@@ -63,11 +66,36 @@ impl Asked {
 }
 
 impl Run {
-    /// Reads a folder that `eval -o` has finished.
+    /// Reads a folder that `eval -o` has finished, or one that holds several such folders, in the order of their names.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is none, or when two of its folders are of one benchmark.
     pub fn read(folder: &Path) -> Result<Self> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut parts: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.join(REPORT).is_file()).collect();
+        if folder.join(REPORT).is_file() || parts.is_empty() {
+            return Self::read_one(folder);
+        }
+        parts.sort();
+        let mut whole = Self { folder: folder.to_owned(), benchmarks: Vec::new() };
+        for part in parts {
+            for asked in Self::read_one(&part)?.benchmarks {
+                if whole.benchmark(&asked.name).is_some() {
+                    return Err(Error::input(format!(
+                        "two folders in `{}` are of `{}`",
+                        folder.display(),
+                        asked.name
+                    ))
+                    .with_hint("name each of them, where they are runs under different seeds"));
+                }
+                whole.benchmarks.push(asked);
+            }
+        }
+        Ok(whole)
+    }
+
+    fn read_one(folder: &Path) -> Result<Self> {
         #[derive(Deserialize)]
         struct Report {
             reports: Vec<OfBenchmark>,
@@ -82,7 +110,7 @@ impl Run {
         let read = |name: &str| {
             std::fs::read_to_string(folder.join(name)).map_err(|e| failed().because(e).with_hint(hint))
         };
-        let report: Report = serde_json::from_str(&read("report.json")?).map_err(|e| failed().because(e))?;
+        let report: Report = serde_json::from_str(&read(REPORT)?).map_err(|e| failed().because(e))?;
         let mut benchmarks: Vec<Asked> = report
             .reports
             .into_iter()

@@ -111,6 +111,25 @@ fn an_f1_is_that_of_the_labels() {
     assert!(compared.benchmarks[0].arms[0].difference.is_some());
 }
 
+#[test]
+fn a_run_may_be_a_folder_of_evaluations() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for (arm, wrong) in [("a", 3), ("b", 2)] {
+        evaluation(&at.join(arm).join("second"), &items(30, wrong, 0), &["questions"]);
+        evaluation(&at.join(arm).join("first"), &items(20, wrong, 0), &["clauses"]);
+    }
+    let of = |names: &[&str]| {
+        arms(&names.iter().map(|name| format!("{name}={}/{name}", at.display())).collect::<Vec<_>>())
+    };
+    let compared = compare(&of(&["a", "b"]).unwrap(), None, None, 0).unwrap();
+    let told: Vec<(Option<&str>, usize)> =
+        compared.benchmarks.iter().map(|of| (of.benchmark.as_deref(), of.items)).collect();
+    assert_eq!(told, [(Some("clauses"), 20), (Some("questions"), 30), (None, 50)]);
+    evaluation(&at.join("a/third"), &items(20, 2, 0), &["clauses"]);
+    assert!(of(&["a"]).unwrap_err().to_string().ends_with("are of `clauses`"));
+}
+
 /// Of arms that are worth the same a twentieth may seem different, and no more.
 #[test]
 fn chance_is_rarely_taken_for_a_difference() {

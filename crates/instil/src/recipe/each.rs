@@ -10,7 +10,8 @@
 //! ```
 //!
 //! is six steps: one for each pair of values, the last name's values changing fastest. `{name}` stands for the value in any text
-//! of the step; a text that is nothing else becomes the value itself, so that `seed` above is a number.
+//! of the step; a text that is nothing else becomes the value itself, so that `seed` above is a number. Values that belong
+//! together stand in a list of such tables: `for = [{ domain = "law", task = "nli" }, { domain = "news", task = "exqa" }]`.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -28,25 +29,54 @@ type Bound<'a> = (String, DeValue<'a>);
 /// The steps that a step of a recipe's `text` stands for: itself without `for`.
 ///
 /// # Errors
-/// When `for` is no table of lists, a list is empty or nests, a name isn't used, or the steps are too many.
+/// When `for` is no table or list of tables, a list of values is empty or nests, a name isn't used, or the steps are too
+/// many.
 pub(super) fn expanded<'a>(mut step: Step<'a>, text: &str) -> Result<Vec<Step<'a>>> {
     let DeValue::Table(table) = step.get_mut() else { return Ok(vec![step]) };
     let Some(each) = table.remove("for") else { return Ok(vec![step]) };
     let line = 1 + text[..each.span().start].matches('\n').count();
     let fault = |message: String| Error::input(format!("{message} at line {line}"));
-    let DeValue::Table(names) = each.into_inner() else {
-        return Err(fault("`for` is a table: for = { seed = [1, 2, 3] }".to_owned()));
+    let no_table = || fault("`for` is a table: for = { seed = [1, 2, 3] }".to_owned());
+    let tables: Vec<DeTable<'a>> = match each.into_inner() {
+        DeValue::Table(table) => vec![table],
+        DeValue::Array(tables) => {
+            let table = |table: Step<'a>| match table.into_inner() {
+                DeValue::Table(table) => Ok(table),
+                _ => Err(no_table()),
+            };
+            tables.into_iter().map(table).collect::<Result<_>>()?
+        }
+        _ => return Err(no_table()),
     };
+    let mut steps = Vec::new();
+    for table in tables {
+        for bound in bounds(table, &step, &fault)? {
+            steps.push(filled(&step, &bound));
+        }
+        if steps.len() > MOST {
+            return Err(fault(format!("that is more than {MOST} steps")));
+        }
+    }
+    Ok(steps)
+}
+
+/// Every combination of the values of a table's names.
+fn bounds<'a>(
+    table: DeTable<'a>,
+    step: &Step<'a>,
+    fault: &impl Fn(String) -> Error,
+) -> Result<Vec<Vec<Bound<'a>>>> {
     // A table forgets the order of its keys where the parser sorts them; the places in the file know it.
-    let mut names: Vec<_> = names.into_iter().collect();
+    let mut names: Vec<_> = table.into_iter().collect();
     names.sort_by_key(|(name, _)| name.span().start);
-    let mut all: Vec<Vec<Bound<'_>>> = vec![Vec::new()];
+    let mut all: Vec<Vec<Bound<'a>>> = vec![Vec::new()];
     for (name, values) in names {
         let name = name.into_inner().into_owned();
-        let DeValue::Array(values) = values.into_inner() else {
-            return Err(fault(format!("`{name}` of `for` is a list of values")));
+        let values: Vec<DeValue<'a>> = match values.into_inner() {
+            DeValue::Array(values) => values.into_iter().map(Spanned::into_inner).collect(),
+            value => vec![value],
         };
-        let nests = |value: &Step<'_>| matches!(value.get_ref(), DeValue::Array(_) | DeValue::Table(_));
+        let nests = |value: &DeValue<'a>| matches!(value, DeValue::Array(_) | DeValue::Table(_));
         if values.is_empty() || values.iter().any(nests) {
             return Err(fault(format!(
                 "`{name}` of `for` is a list of texts or numbers, and has one at least"
@@ -55,22 +85,16 @@ pub(super) fn expanded<'a>(mut step: Step<'a>, text: &str) -> Result<Vec<Step<'a
         if !holds(step.get_ref(), &format!("{{{name}}}")) {
             return Err(fault(format!("nothing in the step says `{{{name}}}`")));
         }
-        all = all
-            .into_iter()
-            .flat_map(|bound| {
-                let name = &name;
-                values.iter().map(move |value| {
-                    let mut bound = bound.clone();
-                    bound.push((name.clone(), value.get_ref().clone()));
-                    bound
-                })
-            })
-            .collect();
+        let with = |bound: Vec<Bound<'a>>, value: &DeValue<'a>| {
+            let more = (name.clone(), value.clone());
+            bound.into_iter().chain([more]).collect()
+        };
+        all = all.iter().flat_map(|bound| values.iter().map(|value| with(bound.clone(), value))).collect();
         if all.len() > MOST {
             return Err(fault(format!("that is more than {MOST} steps")));
         }
     }
-    Ok(all.iter().map(|bound| filled(&step, bound)).collect())
+    Ok(all)
 }
 
 /// Whether any text of a value has a part.
@@ -159,6 +183,24 @@ mod tests {
     }
 
     #[test]
+    fn values_that_belong_together_stand_in_one_table() {
+        let recipe = Recipe::parse(
+            "version = 1\n[[step]]\nfor = [{ domain = 'law', task = 'nli', n = [1, 2] }, { domain = 'news', task = 'exqa', n = 1 }]\n\
+             input = ['{domain}']\ntask = ['{task}']\noutput = 'out/{n}'\n",
+        )
+        .unwrap();
+        let told: Vec<String> = recipe
+            .step
+            .iter()
+            .map(|step| match step {
+                Step::Generate(step) => format!("{} {} {}", step.input[0], step.task[0], step.output),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(told, ["law nli out/1", "law nli out/2", "news exqa out/1"]);
+    }
+
+    #[test]
     fn faults_are_named_with_their_line() {
         let say = |each: &str| {
             Recipe::parse(&format!(
@@ -168,7 +210,8 @@ mod tests {
             .to_string()
         };
         insta::assert_snapshot!(say("3"), @"`for` is a table: for = { seed = [1, 2, 3] } at line 4");
-        insta::assert_snapshot!(say("{ seed = 3 }"), @"`seed` of `for` is a list of values at line 4");
+        insta::assert_snapshot!(say("[3]"), @"`for` is a table: for = { seed = [1, 2, 3] } at line 4");
+        insta::assert_snapshot!(say("{ seed = [[1]] }"), @"`seed` of `for` is a list of texts or numbers, and has one at least at line 4");
         insta::assert_snapshot!(say("{ seed = [] }"), @"`seed` of `for` is a list of texts or numbers, and has one at least at line 4");
         insta::assert_snapshot!(say("{ sede = [1] }"), @"nothing in the step says `{sede}` at line 4");
         let many = format!("{{ seed = {0:?}, arm = {0:?} }}", (0..40).collect::<Vec<_>>());
