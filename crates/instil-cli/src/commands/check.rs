@@ -48,17 +48,20 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
         let plain = |path: &str| {
             Path::new(path).components().filter(|c| *c != Component::CurDir).collect::<PathBuf>()
         };
-        let later = step
-            .input()
-            .iter()
-            .any(|input| made[..number - 1].iter().any(|output| plain(input).starts_with(plain(output))));
-        if later && !step.input().iter().all(|input| Path::new(input).exists()) {
+        let reads = reads(&step);
+        let is_made = |path: &&&str| {
+            made[..number - 1].iter().any(|output| plain(path).starts_with(plain(output)))
+                && !Path::new(path).exists()
+        };
+        let missing: Vec<&str> = reads.iter().filter(is_made).copied().collect();
+        if !missing.is_empty() {
             if args.json {
                 output::data(&json!({"recipe": step, "reads_what_an_earlier_step_makes": true}).to_string());
             } else {
+                let verb = step.verb().name();
                 output::data(&format!(
-                    "step {number} reads what an earlier step makes: {}",
-                    step.input().join(" ")
+                    "step {number}, {verb}, reads what an earlier step makes: {}",
+                    missing.join(" ")
                 ));
             }
             continue;
@@ -100,6 +103,28 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
         }
     }
     Ok(exit::DONE)
+}
+
+/// What a step reads: its inputs, its model, and the folders of evaluations.
+fn reads(step: &Step) -> Vec<&str> {
+    let mut reads: Vec<&str> = match step {
+        Step::Compare(step) => step
+            .input
+            .iter()
+            .map(|named| named.split_once('=').map_or(named.as_str(), |(_, path)| path))
+            .collect(),
+        Step::Eval(_) => Vec::new(),
+        other => other.input().iter().map(String::as_str).collect(),
+    };
+    match step {
+        Step::Generate(step) => reads.push(&step.model),
+        Step::Train(step) => {
+            reads.extend(step.init_adapter.as_deref().into_iter().chain([step.model.as_str()]))
+        }
+        Step::Eval(step) => reads.extend(step.adapter.as_deref().into_iter().chain([step.model.as_str()])),
+        _ => {}
+    }
+    reads
 }
 
 /// Whether a file is one of `mix --learn`: it has no steps, but sources.

@@ -146,7 +146,9 @@ fn steps_of_a_recipe_run_one_after_the_other() {
     );
     place.write("chain.toml", recipe);
     assert!(
-        place.ok(&["check", "chain.toml"]).contains("step 2 reads what an earlier step makes: first.jsonl")
+        place
+            .ok(&["check", "chain.toml"])
+            .contains("step 2, generate, reads what an earlier step makes: first.jsonl")
     );
     place.ok(&["run", "chain.toml", "-q"]);
     let stats: serde_json::Value = serde_json::from_str(&place.ok(&["stats", "second", "--json"])).unwrap();

@@ -59,16 +59,16 @@ fn draw(to: &mut String, title: &str, against: &str, rows: &[(String, Difference
         Text::new(text.to_owned(), (x, y), ("sans-serif", size).into_font().color(&INK))
     };
     let line = |points: Vec<(i32, i32)>, style: ShapeStyle| PathElement::new(points, style);
-    area.draw(&words(title, 14, 10, 16))?;
+    area.draw(&words(title, 14, 8, 20))?;
     let (top, bottom) = (ABOVE, height - BELOW);
     // Five marks, zero in the middle.
     for mark in -2..=2 {
         let value = most * f64::from(mark) / 2.0;
         area.draw(&line(vec![(at(value), top), (at(value), bottom)], PALE.stroke_width(1)))?;
-        area.draw(&words(&format!("{value:+.3}"), at(value) - 18, bottom + 6, 11))?;
+        area.draw(&words(&format!("{value:+.3}"), at(value) - 18, bottom + 6, 14))?;
     }
     area.draw(&line(vec![(at(0.0), top), (at(0.0), bottom)], INK.stroke_width(2)))?;
-    area.draw(&words(&format!("difference to {against}, 95 %"), LEFT + 120, bottom + 24, 12))?;
+    area.draw(&words(&format!("difference to {against}, 95 %"), LEFT + 120, bottom + 24, 15))?;
     for ((label, difference), row) in rows.iter().zip(0..) {
         let y = top + ROW * row + ROW / 2;
         let color = match difference.verdict {
@@ -77,7 +77,7 @@ fn draw(to: &mut String, title: &str, against: &str, rows: &[(String, Difference
             Verdict::NotShown => RGBColor(120, 120, 120).to_rgba(),
         };
         let (low, high) = difference.interval;
-        area.draw(&words(label, 14, y - 6, 12))?;
+        area.draw(&words(label, 14, y - 6, 15))?;
         area.draw(&line(vec![(at(low), y), (at(high), y)], color.stroke_width(2)))?;
         area.draw(&Circle::new((at(difference.value), y), 4, color.filled()))?;
     }

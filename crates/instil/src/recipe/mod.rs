@@ -446,6 +446,20 @@ mod tests {
     }
 
     #[test]
+    fn the_recipes_of_the_repository_are_read() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes");
+        let files = walkdir::WalkDir::new(folder).into_iter().map(|entry| entry.unwrap().into_path());
+        let mut read = 0;
+        for file in files.filter(|file| file.extension().is_some_and(|ending| ending == "toml")) {
+            if std::fs::read_to_string(&file).unwrap().contains("[[step]]") {
+                Recipe::read(&file).unwrap_or_else(|e| panic!("{e}: {:?}", std::error::Error::source(&e)));
+                read += 1;
+            }
+        }
+        assert!(read >= 5, "only {read} were found");
+    }
+
+    #[test]
     fn the_hash_is_of_what_is_made_not_of_where() {
         let a = Generate::default();
         let elsewhere = Step::from(Generate { output: "b".to_owned(), threads: 7, ..a.clone() });
