@@ -416,7 +416,7 @@ impl Local {
     pub(crate) fn window(&self) -> Result<Option<Window>> {
         let checkpoint = Checkpoint::open_with(&self.path, &self.settings.weights)?;
         let tokenizer = checkpoint.tokenizer()?.hugging_face();
-        Ok(tokenizer.map(|tokenizer| Window { tokens: checkpoint.config().positions, tokenizer }))
+        Ok(tokenizer.map(|tokenizer| Window { tokens: checkpoint.model().window(), tokenizer }))
     }
 
     /// Where they are.

@@ -1,9 +1,10 @@
 //! How long a training step takes, and how much memory: one line of JSON.
 //!
 //!     cargo run --release -p instil-model --example train_step -- MODEL [--lora RANK] [--batch N] [--length TOKENS]
-//!         [--steps N] [--threads N] [--keep] [--quantize none|q8_0|q4_k] [--save FOLDER]
+//!         [--prompt TOKENS] [--steps N] [--threads N] [--keep] [--quantize none|q8_0|q4_k] [--save FOLDER]
 //!
-//! MODEL is a folder to train from, or a config.json of which a new model is made. `--keep` keeps what blocks compute instead of
+//! MODEL is a folder to train from, or a config.json of which a new model is made. Of `--length` tokens all
+//! are learnt, or those after the first `--prompt`, which the encoder of a T5 reads. `--keep` keeps what blocks compute instead of
 //! computing it again, `--save` writes the model. docs/benchmarks/train.py runs it beside torch.
 #![allow(clippy::print_stdout)]
 
@@ -58,12 +59,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else {
         Trainer::new(&serde_json::from_slice(&std::fs::read(path)?)?, settings)?
     };
-    let vocab = trainer.config().vocab as u64;
+    let vocab = trainer.vocab() as u64;
     // The same numbers as in train.py; a row more than is fed, as its last token is predicted.
     let tokens = |row: u64| {
         (0..=length as u64).map(move |place| ((row * 7919 + place * 104_729 + 13) % (vocab - 3) + 3) as u32)
     };
-    let examples: Vec<Example> = (0..batch as u64).map(|row| Example::text(tokens(row).collect())).collect();
+    let prompt = number("--prompt", 0)?;
+    let example = |row: u64| {
+        let tokens: Vec<u32> = tokens(row).collect();
+        if prompt > 0 {
+            Example::completion(&tokens[..prompt], &tokens[prompt..])
+        } else {
+            Example::text(tokens)
+        }
+    };
+    let examples: Vec<Example> = (0..batch as u64).map(example).collect();
     let batch: Vec<&Example> = examples.iter().collect();
     let before = memory("VmHWM");
     let (mut seconds, mut busy, mut losses) = (Vec::new(), Vec::new(), Vec::new());

@@ -47,6 +47,12 @@ pub struct Speed {
 /// # Errors
 /// When the engine's window is too small for it.
 pub fn measure(engine: &Engine, job: Job, limits: &Limits, times: usize) -> Result<Speed> {
+    if engine.has_encoder() {
+        return Err(Error::usage("an encoder-decoder (t5) isn't measured beside the machine's limits")
+            .with_hint(
+                "name a decoder; docs/benchmarks/t5.py measures encoder-decoders beside transformers",
+            ));
+    }
     let cost = engine.cost();
     let adds = if cost.integers { limits.i8 } else { limits.f32 };
     let pass = |rows: usize, heads: usize| {
@@ -79,7 +85,7 @@ pub fn measure(engine: &Engine, job: Job, limits: &Limits, times: usize) -> Resu
 /// How long prompts of random tokens and `new` tokens after each take.
 fn seconds(engine: &Engine, prompts: usize, len: usize, new: usize, seed: u64) -> Result<f64> {
     let sampling = Sampling { temperature: 0.0, max_tokens: new as u32, ..Sampling::default() };
-    let vocab = engine.config().vocab as u64;
+    let vocab = engine.vocab() as u64;
     let request = |id: u64| {
         // Other tokens each time, so that none is in the cache.
         let token = |place: u64| (nth(nth(seed, id), place) % vocab) as u32;

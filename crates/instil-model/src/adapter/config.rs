@@ -99,9 +99,12 @@ pub(super) fn json(adapter: &Adapter) -> Value {
         TargetModules::Pattern(pattern) => json!(pattern),
         TargetModules::AllLinear => json!(ALL_LINEAR),
     };
+    // peft 0.20 takes an encoder-decoder of transformers 5 where no task is named, and fails where its own is.
+    let is_pair =
+        adapter.modules.keys().any(|name| name.starts_with("encoder.") || name.starts_with("decoder."));
     json!({
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
+        "task_type": if is_pair { Value::Null } else { "CAUSAL_LM".into() },
         "base_model_name_or_path": adapter.base_model_name_or_path,
         "revision": adapter.revision,
         "inference_mode": true,

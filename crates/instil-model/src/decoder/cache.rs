@@ -14,17 +14,22 @@ pub struct Cache {
     heads: usize,
     head_dim: usize,
     /// [layers] of [blocks, kv_heads, head_dim, BLOCK]: a dimension of 16 keys lies together.
-    pub(super) keys: Vec<Vec<f32>>,
+    pub(crate) keys: Vec<Vec<f32>>,
     /// [layers] of [blocks, kv_heads, BLOCK, head_dim].
-    pub(super) values: Vec<Vec<f32>>,
+    pub(crate) values: Vec<Vec<f32>>,
 }
 
 impl Cache {
     /// Room for `blocks` blocks of [`BLOCK`] tokens. The system commits a page when it is first written.
     pub fn new(config: &Config, blocks: usize) -> Self {
-        let len = blocks * config.kv_heads * config.head_dim * BLOCK;
-        let layers = || (0..config.layers).map(|_| vec![0.0; len]).collect();
-        Self { heads: config.kv_heads, head_dim: config.head_dim, keys: layers(), values: layers() }
+        Self::of(config.layers, config.kv_heads, config.head_dim, blocks)
+    }
+
+    /// The same for so many layers of key and value heads of this width.
+    pub(crate) fn of(layers: usize, heads: usize, head_dim: usize, blocks: usize) -> Self {
+        let len = blocks * heads * head_dim * BLOCK;
+        let all = || (0..layers).map(|_| vec![0.0; len]).collect();
+        Self { heads, head_dim, keys: all(), values: all() }
     }
 
     /// Where the keys and the values of one head in one block begin.
@@ -44,6 +49,12 @@ impl Cache {
             }
             _ => candle_core::bail!("the cache is in the processor's memory"),
         };
+        self.write_rows(layer, k, v, segments);
+        Ok(())
+    }
+
+    /// [`Cache::write`] of plain rows.
+    pub(crate) fn write_rows(&mut self, layer: usize, k: &[f32], v: &[f32], segments: &[Segment]) {
         let (heads, head_dim) = (self.heads, self.head_dim);
         let width = heads * head_dim;
         for segment in segments {
@@ -60,6 +71,5 @@ impl Cache {
                 }
             }
         }
-        Ok(())
     }
 }

@@ -198,7 +198,7 @@ impl Config {
         let model_type = keys.text("model_type")?;
         let family = Family::of_model_type(model_type).ok_or_else(|| {
             Error::input(format!("config.json: model_type `{model_type}` is a family that isn't known"))
-                .with_hint(format!("known are {}", Family::MODEL_TYPES.join(", ")))
+                .with_hint(format!("known are {}", crate::weights::Model::families()))
         })?;
         let config = match family {
             Family::GptNeoX => Self::gpt_neox(&keys)?,
@@ -383,11 +383,11 @@ fn windows(family: Family, keys: &Keys<'_>, layers: usize) -> Result<Vec<Option<
 }
 
 /// The keys of a `config.json`.
-struct Keys<'a>(&'a Value);
+pub(crate) struct Keys<'a>(pub(crate) &'a Value);
 
 impl Keys<'_> {
     /// A value that is there and not null.
-    fn get(&self, key: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
@@ -398,16 +398,16 @@ impl Keys<'_> {
         }
     }
 
-    fn unknown(&self, key: &str, value: &str, known: &str) -> Error {
+    pub(crate) fn unknown(&self, key: &str, value: &str, known: &str) -> Error {
         Error::input(format!("config.json: {key} `{value}` isn't known"))
             .with_hint(format!("known are {known}"))
     }
 
-    fn text(&self, key: &str) -> Result<&str> {
+    pub(crate) fn text(&self, key: &str) -> Result<&str> {
         self.get(key).and_then(Value::as_str).ok_or_else(|| self.wrong(key, "a text"))
     }
 
-    fn text_or<'b>(&'b self, key: &str, default: &'b str) -> Result<&'b str> {
+    pub(crate) fn text_or<'b>(&'b self, key: &str, default: &'b str) -> Result<&'b str> {
         if self.get(key).is_none() { Ok(default) } else { self.text(key) }
     }
 
@@ -418,12 +418,12 @@ impl Keys<'_> {
         }
     }
 
-    fn count(&self, key: &str) -> Result<usize> {
+    pub(crate) fn count(&self, key: &str) -> Result<usize> {
         let count = self.get(key).and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
         count.ok_or_else(|| self.wrong(key, "a whole number"))
     }
 
-    fn layers(&self, key: &str) -> Result<usize> {
+    pub(crate) fn layers(&self, key: &str) -> Result<usize> {
         let layers = self.count(key)?;
         if layers > Config::MOST_LAYERS {
             return Err(Error::input(format!("config.json: `{key}` is {layers}, more than any model has")));
@@ -431,22 +431,22 @@ impl Keys<'_> {
         Ok(layers)
     }
 
-    fn optional_count(&self, key: &str) -> Result<Option<usize>> {
+    pub(crate) fn optional_count(&self, key: &str) -> Result<Option<usize>> {
         if self.get(key).is_none() { Ok(None) } else { self.count(key).map(Some) }
     }
 
-    fn count_or(&self, key: &str, default: usize) -> Result<usize> {
+    pub(crate) fn count_or(&self, key: &str, default: usize) -> Result<usize> {
         Ok(self.optional_count(key)?.unwrap_or(default))
     }
 
-    fn number_or(&self, key: &str, default: f64) -> Result<f64> {
+    pub(crate) fn number_or(&self, key: &str, default: f64) -> Result<f64> {
         match self.get(key) {
             None => Ok(default),
             Some(value) => value.as_f64().ok_or_else(|| self.wrong(key, "a number")),
         }
     }
 
-    fn flag_or(&self, key: &str, default: bool) -> Result<bool> {
+    pub(crate) fn flag_or(&self, key: &str, default: bool) -> Result<bool> {
         match self.get(key) {
             None => Ok(default),
             Some(value) => value.as_bool().ok_or_else(|| self.wrong(key, "true or false")),

@@ -26,7 +26,7 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::load`], and when the adapter doesn't fit the model.
     pub fn load_with(checkpoint: &Checkpoint, adapter: Option<Adapter>) -> Result<Self> {
-        let config = checkpoint.config().clone();
+        let config = checkpoint.config()?.clone();
         let names = Names::of(config.family);
         let adapter = adapter.map(|adapter| adapter.fitted(&config.linears())).transpose()?;
         let from = From { checkpoint, config: &config, adapter: adapter.as_ref() };

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use candle_core::{Device, Result, Tensor};
 
 pub use cache::Cache;
+pub(crate) use config::Keys;
 pub use config::{Activation, Bias, Config, Family, Norm, Residual, Rope, RopeScaling};
 use ops::{Add, Gelu, Linear, Rotate, SwiGlu};
 

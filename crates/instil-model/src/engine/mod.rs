@@ -6,11 +6,14 @@
 mod blocks;
 mod constraint;
 mod lookup;
+mod net;
 mod sample;
 mod schedule;
 mod score;
+mod score_t5;
 mod served;
 mod session;
+mod sources;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -27,13 +30,15 @@ use serde_json::{Map, Value};
 
 use self::blocks::Blocks;
 use self::constraint::{Constraints, Form, Vocabulary};
+use self::net::Net;
 pub use self::score::Tokens;
 pub use self::session::{Stream, Streamed};
 use crate::adapter::Adapter;
-use crate::decoder::{BLOCK, Cache, Config, Cost, Decoder};
+use crate::decoder::{BLOCK, Cache, Cost, Decoder};
 use crate::kernel::limits::Limits;
+use crate::t5::T5;
 use crate::tokenizer::Tokenizer;
-use crate::weights::{Checkpoint, Options, human};
+use crate::weights::{Checkpoint, Model, Options, human};
 
 /// What decides the bits of a logit besides weights and tokens. A change of it makes journals ask again.
 const NUMERICS: &str = "instil-model 2";
@@ -88,7 +93,7 @@ pub struct Engine {
 }
 
 struct Inner {
-    decoder: Decoder,
+    net: Net,
     tokenizer: Tokenizer,
     identity: Arc<str>,
     notes: Vec<String>,
@@ -122,33 +127,35 @@ impl Engine {
         let template = chat_template(path, &checkpoint, &tokenizer)?;
         let adapter = settings.adapter.as_deref().map(Adapter::read).transpose()?;
         let needed = checkpoint.bytes_needed() + adapter.as_ref().map_or(0, Adapter::bytes);
-        let blocks = cache_blocks(checkpoint.config(), needed, settings)?;
+        let blocks = cache_blocks(checkpoint.model(), needed, settings)?;
         let pool = ThreadPoolBuilder::new()
             .num_threads(settings.threads)
             .build()
             .map_err(|e| Error::model("failed to start the engine's threads").because(e))?;
         let fingerprint = pool.install(|| checkpoint.fingerprint())?;
         let adapted = adapter.as_ref().map(Adapter::fingerprint).transpose()?;
-        let decoder = pool.install(|| Decoder::load_with(&checkpoint, adapter))?;
-        let config = decoder.config();
-        if tokenizer.vocab_size() > config.vocab {
+        let net = pool.install(|| match checkpoint.model() {
+            Model::Decoder(_) => Decoder::load_with(&checkpoint, adapter).map(Net::Decoder),
+            Model::T5(_) => T5::load(&checkpoint, adapter).map(Net::T5),
+        })?;
+        if tokenizer.vocab_size() > net.vocab() {
             return Err(Error::input(format!(
                 "`{}`: the tokenizer has {} tokens, the model's embedding [{}, {}]",
                 path.display(),
                 tokenizer.vocab_size(),
-                config.vocab,
-                config.hidden
+                net.vocab(),
+                checkpoint.model().hidden()
             ))
             .with_hint("tokenizer and weights are of different models"));
         }
         let limits = schedule::Limits {
             sequences: settings.sequences.max(1),
             rows: settings.rows.max(1),
-            window: config.positions.min(blocks * BLOCK),
+            window: window(checkpoint.model(), blocks),
             guessed: if settings.speculate { GUESSED_ROWS } else { 0 },
         };
         let memory = Memory {
-            cache: Cache::new(config, blocks),
+            cache: net.cache(blocks),
             blocks: Blocks::new(blocks, settings.share_prefixes),
             prefill: Prefill::default(),
         };
@@ -161,7 +168,7 @@ impl Engine {
             inner: Arc::new(Inner {
                 identity: identity.into(),
                 notes: checkpoint.notes().to_vec(),
-                decoder,
+                net,
                 tokenizer,
                 template,
                 pool,
@@ -174,9 +181,14 @@ impl Engine {
         })
     }
 
-    /// What the decoder is.
-    pub fn config(&self) -> &Config {
-        self.inner.decoder.config()
+    /// Rows of the embedding: one more than the largest token.
+    pub fn vocab(&self) -> usize {
+        self.inner.net.vocab()
+    }
+
+    /// Whether prompts are read by an encoder.
+    pub fn has_encoder(&self) -> bool {
+        matches!(self.inner.net, Net::T5(_))
     }
 
     /// The model's tokenizer.
@@ -192,7 +204,7 @@ impl Engine {
 
     /// What a forward pass takes at least.
     pub fn cost(&self) -> Cost {
-        self.inner.decoder.cost()
+        self.inner.net.cost()
     }
 
     /// The most rows of a forward pass, unless more sequences than that are running.
@@ -225,10 +237,11 @@ impl Engine {
     /// Prompt and completion are encoded together, the tokenizer's own BOS first, unless [`Scored::apart`] says
     /// otherwise; the completion's tokens are those after the prompt's. A first token that nothing precedes is not
     /// scored. Texts longer than the window are scored in overlapping parts, each token with at least half a window
-    /// before it.
+    /// before it. With an encoder prompts go to it, whole, and completions are always encoded on their own.
     ///
     /// # Errors
-    /// When a text can't be encoded, or an end of text is wanted that the tokenizer doesn't have.
+    /// When a text can't be encoded, an end of text is wanted that the tokenizer doesn't have, or an encoder's prompt and
+    /// what follows are longer than the window.
     pub fn score(&self, texts: &[Scored]) -> Result<Vec<Score>> {
         let tokens = texts.iter().map(|text| self.inner.tokens(text)).collect::<Result<Vec<_>>>()?;
         let sums = self.sums(&tokens)?;
@@ -251,7 +264,7 @@ impl Engine {
 
     fn sums(&self, texts: &[Tokens]) -> Result<Vec<score::Sum>> {
         let inner = &*self.inner;
-        let vocab = inner.decoder.config().vocab;
+        let vocab = inner.net.vocab();
         for (number, text) in texts.iter().enumerate() {
             if let Some(token) = text.tokens.iter().find(|token| **token as usize >= vocab) {
                 return Err(Error::input(format!(
@@ -261,12 +274,18 @@ impl Engine {
             if text.from == 0 && !text.tokens.is_empty() {
                 return Err(Error::input(format!("text {number}: nothing precedes its first token")));
             }
+            if let Some(why) = inner.beyond_window(text) {
+                return Err(Error::input(format!("text {number}: {why}")));
+            }
         }
         let mut memory = inner.memory();
         let Memory { cache, blocks, prefill } = &mut *memory;
         inner
             .pool
-            .install(|| score::score(&inner.decoder, inner.limits, cache, blocks, prefill, texts))
+            .install(|| match &inner.net {
+                Net::Decoder(decoder) => score::score(decoder, inner.limits, cache, blocks, prefill, texts),
+                Net::T5(t5) => score_t5::score(t5, inner.limits, cache, blocks, prefill, texts),
+            })
             .map_err(failed)
     }
 }
@@ -289,7 +308,7 @@ impl Inner {
         if matches!(constraint, Constraint::Free | Constraint::JsonSchema(_)) {
             return Ok(None);
         }
-        let vocab = self.decoder.config().vocab;
+        let vocab = self.net.vocab();
         let make = || Vocabulary::of(&self.tokenizer, vocab).map(|made| Arc::new(Constraints::new(made)));
         let shared = self.constraints.get_or_init(make).as_ref().map_err(String::clone)?;
         let left = (sampling.max_tokens as usize).min(self.limits.window - prompt);
@@ -316,14 +335,29 @@ impl Inner {
             extra: more.clone(),
             ..Conversation::of(messages)
         };
-        // The template writes what begins a text itself.
-        self.tokenizer.encode(&template.render(&conversation)?, false)
+        // The template writes what begins a text itself; an encoder's texts have an end.
+        self.tokenizer.encode(&template.render(&conversation)?, matches!(self.net, Net::T5(_)))
+    }
+
+    /// The tokens of a prompt: a text that is to be continued, or one that an encoder reads, with its end.
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        match self.net {
+            Net::Decoder(_) => self.tokenizer.encode_prompt(text),
+            Net::T5(_) => self.tokenizer.encode_source(text),
+        }
+    }
+
+    /// Why a text can't be scored whole, where it can't be scored in parts.
+    fn beyond_window(&self, text: &Tokens) -> Option<String> {
+        let (len, window) = (text.tokens.len(), self.limits.window);
+        (matches!(self.net, Net::T5(_)) && len > window)
+            .then(|| format!("prompt and completion have {len} tokens, and the model's window is {window}"))
     }
 
     fn tokens(&self, text: &Scored) -> Result<Tokens> {
-        let prompt = self.tokenizer.encode_prompt(&text.prompt)?;
+        let prompt = self.encode(&text.prompt)?;
         let from = prompt.len();
-        let mut tokens = match text.apart {
+        let mut tokens = match text.apart || matches!(self.net, Net::T5(_)) {
             true => [prompt, self.tokenizer.encode(&text.completion, false)?].concat(),
             false => self.tokenizer.encode_prompt(&(text.prompt.clone() + &text.completion))?,
         };
@@ -362,9 +396,23 @@ impl LanguageModel for Engine {
         Ok(Box::new(self.stream()))
     }
 
-    /// As [`Engine::score`]; no text is refused for its length.
+    /// As [`Engine::score`]; texts that are too long for an encoder are refused, each for itself.
     fn score(&self, texts: &[Scored]) -> Result<Vec<Scoring>> {
-        Ok(Self::score(self, texts)?.into_iter().map(Scoring::Score).collect())
+        if !self.has_encoder() {
+            return Ok(Self::score(self, texts)?.into_iter().map(Scoring::Score).collect());
+        }
+        let refused: Vec<Option<String>> = texts
+            .iter()
+            .map(|text| Ok(self.inner.beyond_window(&self.inner.tokens(text)?)))
+            .collect::<Result<_>>()?;
+        let fitting =
+            texts.iter().zip(&refused).filter(|(_, why)| why.is_none()).map(|(text, _)| text.clone());
+        let mut scores = Self::score(self, &fitting.collect::<Vec<_>>())?.into_iter();
+        let scoring = |why: Option<String>| match why {
+            Some(why) => Some(Scoring::Refused(why)),
+            None => scores.next().map(Scoring::Score),
+        };
+        Ok(refused.into_iter().filter_map(scoring).collect())
     }
 
     fn prefill(&self) -> Option<Prefill> {
@@ -396,17 +444,28 @@ fn chat_template(
     ChatTemplate::parse(&String::from_utf8_lossy(&source), special).map(Some)
 }
 
+/// The most tokens of prompt and completion together, with so many blocks.
+fn window(model: &Model, blocks: usize) -> usize {
+    model.window().min((blocks - apart(model)) * BLOCK)
+}
+
+/// Blocks that a sequence may need beside those of its tokens: an encoder's prompt and the completion have their own,
+/// each of which may end within one, and the completion begins with a token that nobody counts.
+fn apart(model: &Model) -> usize {
+    if matches!(model, Model::T5(_)) { 2 } else { 0 }
+}
+
 /// How many cache blocks are made.
 ///
 /// # Errors
 /// When weights and the cache of one sequence don't fit into the memory there is.
-fn cache_blocks(config: &Config, weights: usize, settings: &Settings) -> Result<usize> {
-    let block = BLOCK * config.cache_bytes_per_token();
-    let one = config.positions.div_ceil(BLOCK);
-    let many = settings.sequences.max(1) * TOKENS_PER_SEQUENCE.min(config.positions).div_ceil(BLOCK);
+fn cache_blocks(model: &Model, weights: usize, settings: &Settings) -> Result<usize> {
+    let block = BLOCK * model.cache_bytes_per_token();
+    let one = model.window().div_ceil(BLOCK) + apart(model);
+    let many = settings.sequences.max(1) * TOKENS_PER_SEQUENCE.min(model.window()).div_ceil(BLOCK);
     let wanted = one.max(many);
     if let Some(bytes) = settings.cache_bytes {
-        return Ok((bytes / block).clamp(1, wanted));
+        return Ok((bytes / block).clamp(1 + apart(model), wanted));
     }
     let Some(available) = settings.weights.available else { return Ok(wanted) };
     // A window of a token more than the shortest prompt is of no use; this many are.

@@ -17,9 +17,11 @@ use rayon::prelude::*;
 use super::blocks::{Blocks, Wait};
 use super::constraint::Form;
 use super::lookup::Lookup;
+use super::net::Net;
 use super::sample::{self, Seen};
+use super::sources::Sources;
 use super::text::Text;
-use crate::decoder::{Cache, Decoder, Step};
+use crate::decoder::{Cache, Step};
 use crate::tokenizer::Tokenizer;
 
 /// Rows whose logits are held at once, unless more sequences than that are running: a prompt may want them of every
@@ -29,8 +31,10 @@ const LOGIT_ROWS: usize = 64;
 /// A prompt and what is wanted of it.
 pub(super) struct Ask {
     pub(super) request: u64,
-    /// At least one token, and fewer than the window.
+    /// At least one token, and fewer than the window. With an encoder it is the token that the decoder begins with.
     pub(super) prompt: Vec<u32>,
+    /// What the encoder reads, where there is one; the samples of a request have it together.
+    pub(super) source: Option<Arc<[u32]>>,
     pub(super) sampling: Arc<Sampling>,
     pub(super) seed: u64,
     pub(super) sample: u32,
@@ -68,11 +72,12 @@ pub(super) struct Guesses {
 
 /// The sequences of one session.
 pub(super) struct Scheduler<'a> {
-    decoder: &'a Decoder,
+    net: &'a Net,
     tokenizer: &'a Tokenizer,
     limits: Limits,
     waiting: VecDeque<Ask>,
     running: Vec<Sequence>,
+    sources: Sources,
     logits: Vec<f32>,
     guesses: Guesses,
 }
@@ -83,6 +88,8 @@ struct Sequence {
     /// The prompt, then what was generated.
     tokens: Vec<u32>,
     prompt: usize,
+    /// What the encoder reads, where there is one.
+    source: Option<Arc<[u32]>>,
     /// How many of its tokens may be shared with others and are known to the cache by what they are: none where the
     /// logits of all of the prompt are wanted.
     head: usize,
@@ -136,13 +143,14 @@ struct Rows {
 }
 
 impl<'a> Scheduler<'a> {
-    pub(super) fn new(decoder: &'a Decoder, tokenizer: &'a Tokenizer, limits: Limits) -> Self {
+    pub(super) fn new(net: &'a Net, tokenizer: &'a Tokenizer, limits: Limits) -> Self {
         Self {
-            decoder,
+            net,
             tokenizer,
             limits,
             waiting: VecDeque::new(),
             running: Vec::new(),
+            sources: Sources::default(),
             logits: Vec::new(),
             guesses: Guesses::default(),
         }
@@ -171,6 +179,7 @@ impl<'a> Scheduler<'a> {
             }
             stays
         });
+        self.sources.release_unused(blocks);
     }
 
     /// Gives all blocks back.
@@ -179,6 +188,7 @@ impl<'a> Scheduler<'a> {
         for sequence in self.running.drain(..) {
             blocks.release(&sequence.blocks);
         }
+        self.sources.release_unused(blocks);
     }
 
     /// One forward pass.
@@ -193,18 +203,26 @@ impl<'a> Scheduler<'a> {
     ) -> candle_core::Result<()> {
         self.admit(blocks);
         let Rows { step, chunks, wanted } = self.rows();
-        let hidden = self.decoder.forward(&step, cache)?; // [wanted, hidden]
+        let hidden = match self.net {
+            Net::Decoder(decoder) => decoder.forward(&step, cache)?,
+            Net::T5(t5) => {
+                self.sources.read(t5, cache)?;
+                let sources =
+                    self.running.iter().filter_map(|sequence| self.sources.of(sequence.source.as_ref()?));
+                t5.forward(&step, &sources.collect::<Vec<_>>(), cache)?
+            }
+        }; // [wanted, hidden]
         for (sequence, chunk) in self.running.iter_mut().zip(&chunks) {
             sequence.filled += chunk;
             blocks.fill(&sequence.blocks, sequence.filled.min(sequence.head));
         }
-        let vocab = self.decoder.config().vocab;
+        let vocab = self.net.vocab();
         let most = LOGIT_ROWS.max(self.running.len());
         let mut first = 0;
         for wanted in wanted.chunks(most) {
             let rows = hidden.narrow(0, first, wanted.len())?;
             first += wanted.len();
-            self.decoder.logits(&rows, &mut self.logits)?; // [rows, vocab]
+            self.net.logits(&rows, &mut self.logits)?; // [rows, vocab]
             let (running, tokenizer) = (&self.running, self.tokenizer);
             let mut logits = self.logits.as_mut_slice();
             // What follows one token decides whether the next guess counts, so a sequence's rows are taken in order.
@@ -244,6 +262,7 @@ impl<'a> Scheduler<'a> {
             }
             sequence.ended.is_none()
         });
+        self.sources.release_unused(blocks);
         Ok(())
     }
 
@@ -262,7 +281,14 @@ impl<'a> Scheduler<'a> {
             && unfilled < self.limits.rows
             && let Some(ask) = self.waiting.get(place)
         {
-            let most = self.limits.window.min(ask.prompt.len() + ask.sampling.max_tokens as usize);
+            let new = ask.sampling.max_tokens as usize;
+            let (most, unread) = match &ask.source {
+                None => (self.limits.window.min(ask.prompt.len() + new), 0),
+                Some(source) => match self.sources.hold(source, blocks) {
+                    Ok(unread) => (ask.prompt.len() + new.min(self.limits.window - source.len()), unread),
+                    Err(_) => break,
+                },
+            };
             let echo = ask.echo && ask.logprobs.is_some();
             // What is taken from the cache has no logits.
             let head = if echo { 1 } else { ask.prompt.len() };
@@ -276,7 +302,7 @@ impl<'a> Scheduler<'a> {
                 }
             };
             let Some(ask) = self.waiting.remove(place) else { break };
-            unfilled += ask.prompt.len() - lease.filled;
+            unfilled += unread + ask.prompt.len() - lease.filled;
             let detokenizer = match ask.continues {
                 true => self.tokenizer.detokenizer().after(&ask.prompt),
                 false => self.tokenizer.detokenizer(),
@@ -285,6 +311,7 @@ impl<'a> Scheduler<'a> {
                 request: ask.request,
                 sample: ask.sample,
                 prompt: ask.prompt.len(),
+                source: ask.source,
                 head,
                 most,
                 blocks: lease.blocks,
@@ -511,7 +538,7 @@ impl Sequence {
         let completion = Completion {
             text,
             truncated: finish == Finish::Length,
-            prompt_tokens: Some(self.prompt as u32),
+            prompt_tokens: Some(self.source.as_ref().map_or(self.prompt, |source| source.len()) as u32),
             completion_tokens: Some((self.tokens.len() - self.prompt) as u32),
         };
         tell(Event::Done { request, sample, completion, finish });

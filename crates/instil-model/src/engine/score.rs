@@ -10,10 +10,10 @@ use crate::kernel::rows;
 
 /// Logits that are held at once, 64 MiB of them: a vocabulary is wide, and nothing of a row but two numbers is kept; but
 /// the output head is read from memory once for all rows of a batch.
-const LOGITS: usize = 16 << 20;
+pub(super) const LOGITS: usize = 16 << 20;
 
 /// The fewest and the most rows whose logits are held at once.
-const LOGIT_ROWS: (usize, usize) = (64, 512);
+pub(super) const LOGIT_ROWS: (usize, usize) = (64, 512);
 
 /// A text's tokens, and from which on they are scored.
 #[derive(Clone, Debug)]
@@ -52,9 +52,9 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    const NOTHING: Self = Self { nll: 0.0, is_greedy: true };
+    pub(super) const NOTHING: Self = Self { nll: 0.0, is_greedy: true };
 
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.nll += other.nll;
         self.is_greedy &= other.is_greedy;
     }
@@ -192,7 +192,7 @@ fn next_rows(running: &[Running<'_>], most: usize) -> (Step, Vec<usize>) {
 }
 
 /// `-log softmax(logits)[token]`, in f64, and whether no logit is greater.
-fn of_token(logits: &[f32], token: u32) -> Sum {
+pub(super) fn of_token(logits: &[f32], token: u32) -> Sum {
     let logit = logits[token as usize];
     let nll = rows::log_sum_exp(logits) - f64::from(logit);
     Sum { nll, is_greedy: logits.iter().all(|other| *other <= logit) }

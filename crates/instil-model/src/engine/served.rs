@@ -15,7 +15,7 @@ impl TokenModel for Engine {
     }
 
     fn vocabulary(&self) -> usize {
-        self.config().vocab
+        self.vocab()
     }
 
     fn sequences(&self) -> usize {
@@ -23,7 +23,7 @@ impl TokenModel for Engine {
     }
 
     fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self.tokenizer().encode_prompt(text)
+        self.inner.encode(text)
     }
 
     fn pieces(&self, tokens: &[u32]) -> Vec<String> {

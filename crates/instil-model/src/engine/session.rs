@@ -12,6 +12,7 @@ use instil::Result;
 use instil::lm::tokens::{Load, Tell, TokenEvent as Event, TokenRequest};
 use instil::lm::{Event as Ended, Input, Next, Outcome, Request, Session, TICK};
 
+use super::net::Net;
 use super::schedule::{Ask, Scheduler};
 use super::{Inner, Memory, failed};
 
@@ -195,7 +196,7 @@ fn run(
 ) -> candle_core::Result<()> {
     let mut memory = inner.memory();
     let Memory { cache, blocks, .. } = &mut *memory;
-    let mut scheduler = Scheduler::new(&inner.decoder, &inner.tokenizer, inner.limits);
+    let mut scheduler = Scheduler::new(&inner.net, &inner.tokenizer, inner.limits);
     let mut listeners = Listeners::new();
     'steps: while !is_dropped.load(Ordering::Relaxed) {
         loop {
@@ -267,7 +268,7 @@ fn is_end(event: &Event) -> bool {
 /// Puts a request's samples into the queue, or refuses them.
 fn take(inner: &Inner, request: Request, scheduler: &mut Scheduler<'_>, tell: &mut dyn FnMut(Event)) {
     let tokens = match &request.input {
-        Input::Prompt(text) => inner.tokenizer.encode_prompt(text),
+        Input::Prompt(text) => inner.encode(text),
         Input::Messages(messages) => inner.answer(messages),
     };
     let sampling = Arc::new(request.sampling);
@@ -278,10 +279,12 @@ fn take(inner: &Inner, request: Request, scheduler: &mut Scheduler<'_>, tell: &m
     });
     match fitted {
         Ok((prompt, form)) => {
+            let (prompt, source) = parted(inner, prompt);
             for sample in request.samples {
                 scheduler.push(Ask {
                     request: request.id,
                     prompt: prompt.clone(),
+                    source: source.clone(),
                     sampling: Arc::clone(&sampling),
                     seed: request.seed,
                     sample,
@@ -306,21 +309,30 @@ fn take_tokens(
 ) {
     let least = usize::from(request.sampling.max_tokens > 0);
     let sampling = Arc::new(request.sampling);
+    let has_encoder = matches!(inner.net, Net::T5(_));
+    if has_encoder && request.echo && request.logprobs.is_some() {
+        let why =
+            "the model's prompts are read by an encoder, which says nothing of how likely they are (`echo`)";
+        return refuse(request.id, 0..request.samples, why, tell);
+    }
     let fitted = fitting(inner, request.prompt, least).and_then(|prompt| {
         let form = inner.form(&request.constraint, &sampling, prompt.len(), request.continues)?;
         Ok((prompt, form))
     });
     match fitted {
         Ok((prompt, form)) => {
+            let (prompt, source) = parted(inner, prompt);
             for sample in 0..request.samples {
                 scheduler.push(Ask {
                     request: request.id,
                     prompt: prompt.clone(),
+                    source: source.clone(),
                     sampling: Arc::clone(&sampling),
                     seed: request.seed,
                     sample,
                     ends: request.ends,
-                    continues: request.continues,
+                    // What an encoder reads isn't continued.
+                    continues: request.continues && !has_encoder,
                     logprobs: request.logprobs,
                     echo: request.echo,
                     form: form.clone(),
@@ -328,6 +340,14 @@ fn take_tokens(
             }
         }
         Err(why) => refuse(request.id, 0..request.samples, &why, tell),
+    }
+}
+
+/// What the decoder begins with, and what an encoder reads, where there is one.
+fn parted(inner: &Inner, prompt: Vec<u32>) -> (Vec<u32>, Option<Arc<[u32]>>) {
+    match &inner.net {
+        Net::Decoder(_) => (prompt, None),
+        Net::T5(t5) => (vec![t5.config().start], Some(prompt.into())),
     }
 }
 
@@ -339,7 +359,7 @@ fn refuse(request: u64, samples: impl IntoIterator<Item = u32>, why: &str, tell:
 
 /// The tokens of a prompt if it can be completed by `least` tokens, or why not.
 fn fitting(inner: &Inner, tokens: Vec<u32>, least: usize) -> std::result::Result<Vec<u32>, String> {
-    let (window, vocab) = (inner.limits.window, inner.decoder.config().vocab);
+    let (window, vocab) = (inner.limits.window, inner.net.vocab());
     if let Some(token) = tokens.iter().find(|token| **token as usize >= vocab) {
         return Err(format!("token {token} isn't in the model's vocabulary of {vocab}"));
     }

@@ -32,6 +32,7 @@ pub(crate) mod gemm;
 pub(crate) mod grad;
 mod nf4;
 mod quant;
+pub(crate) mod shifted;
 mod simd;
 #[cfg(test)]
 mod tests;

@@ -225,6 +225,19 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// The tokens of a text that an encoder reads: between what the tokenizer puts before and behind texts, and with an end
+    /// where it puts none.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_source(&self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = self.encode(text, true)?;
+        if ids.last() != self.end.as_ref() {
+            ids.extend(self.end);
+        }
+        Ok(ids)
+    }
+
     /// The tokens of a continuation that is over: the text on its own, then the end of sequence, as trainings of
     /// prompts and completions have it.
     ///

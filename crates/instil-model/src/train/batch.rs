@@ -6,8 +6,6 @@ use std::ops::Range;
 use instil::rng::{nth, seed_of};
 use instil::{Error, Result};
 
-use crate::decoder::Config;
-
 /// A tokenised text and which of its tokens are learnt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
@@ -44,7 +42,7 @@ impl Example {
     ///
     /// # Errors
     /// When nothing is learnt, it is longer than the window, or a token isn't in the vocabulary; `number` says which it is.
-    pub(super) fn check(&self, number: usize, config: &Config) -> Result<()> {
+    pub(super) fn check(&self, number: usize, window: usize, vocab: usize) -> Result<()> {
         let trouble = |what: String| Err(Error::input(format!("example {number}: {what}")));
         let len = self.tokens.len();
         let mut end = 1;
@@ -57,14 +55,11 @@ impl Example {
         if self.targets() == 0 {
             return trouble("it has no token to learn".into());
         }
-        if self.rows() > config.positions {
-            return trouble(format!(
-                "{len} tokens are longer than the model's window of {}",
-                config.positions
-            ));
+        if self.rows() > window {
+            return trouble(format!("{len} tokens are longer than the model's window of {window}"));
         }
-        match self.tokens.iter().find(|token| **token as usize >= config.vocab) {
-            Some(token) => trouble(format!("token {token} isn't in a vocabulary of {}", config.vocab)),
+        match self.tokens.iter().find(|token| **token as usize >= vocab) {
+            Some(token) => trouble(format!("token {token} isn't in a vocabulary of {vocab}")),
             None => Ok(()),
         }
     }

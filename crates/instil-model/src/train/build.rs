@@ -31,12 +31,11 @@ pub(super) enum Source<'a> {
 
 /// Builds a model and collects its trained weights.
 pub(super) struct Build<'a> {
-    source: Source<'a>,
-    config: &'a Config,
+    pub(super) source: Source<'a>,
     method: &'a Method,
     /// Of an adapter's first values.
     seed: u64,
-    parameters: Parameters,
+    pub(super) parameters: Parameters,
     /// Modules that were asked for, by their last names, to say so where no target fits.
     modules: Vec<String>,
     adapters: u64,
@@ -53,27 +52,7 @@ impl<'a> Build<'a> {
         method: &'a Method,
         seed: u64,
     ) -> Result<(Model, Parameters)> {
-        if let Method::Lora(lora) = method {
-            lora.check()?;
-            if matches!(source, Source::New { .. }) {
-                return Err(Error::usage("a model from nothing can't be trained by an adapter alone")
-                    .with_hint("train it whole (full)"));
-            }
-        }
-        let mut build = Self {
-            source,
-            config,
-            method,
-            seed,
-            parameters: Parameters::default(),
-            modules: Vec::new(),
-            adapters: 0,
-        };
-        if let (Source::Checkpoint(checkpoint), Method::Full) = (source, method) {
-            // A row that grows is copied, and lies in memory twice while it is.
-            let numbers = checkpoint.tensors().map(|(_, shape)| shape.iter().product::<usize>());
-            build.parameters.weights.reserve_exact(numbers.sum());
-        }
+        let mut build = Self::begin(source, method, seed)?;
         let names = Names::of(config.family);
         let embed_name = match source {
             // Where the embedding is also the head, files name it as the one or as the other.
@@ -86,8 +65,8 @@ impl<'a> Build<'a> {
         };
         let embed = build.weight(embed_name, config.vocab, config.hidden)?;
         let blocks =
-            (0..config.layers).map(|layer| build.block(&names, layer)).collect::<Result<Vec<_>>>()?;
-        let norm = build.norm(names.norm, config.hidden)?;
+            (0..config.layers).map(|layer| build.block(config, &names, layer)).collect::<Result<Vec<_>>>()?;
+        let norm = build.norm(config, names.norm, config.hidden)?;
         let weight = if config.tied {
             embed.clone()
         } else {
@@ -103,11 +82,39 @@ impl<'a> Build<'a> {
         Ok((model, build.parameters))
     }
 
+    /// Begins with nothing; models add their tensors one by one.
+    ///
+    /// # Errors
+    /// When the adapter's settings are out of their ranges, or it would be all there is.
+    pub(super) fn begin(source: Source<'a>, method: &'a Method, seed: u64) -> Result<Self> {
+        if let Method::Lora(lora) = method {
+            lora.check()?;
+            if matches!(source, Source::New { .. }) {
+                return Err(Error::usage("a model from nothing can't be trained by an adapter alone")
+                    .with_hint("train it whole (full)"));
+            }
+        }
+        let mut build = Self {
+            source,
+            method,
+            seed,
+            parameters: Parameters::default(),
+            modules: Vec::new(),
+            adapters: 0,
+        };
+        if let (Source::Checkpoint(checkpoint), Method::Full) = (source, method) {
+            // A row that grows is copied, and lies in memory twice while it is.
+            let numbers = checkpoint.tensors().map(|(_, shape)| shape.iter().product::<usize>());
+            build.parameters.weights.reserve_exact(numbers.sum());
+        }
+        Ok(build)
+    }
+
     fn is_full(&self) -> bool {
         matches!(self.method, Method::Full)
     }
 
-    fn weight(&mut self, name: &str, n: usize, k: usize) -> Result<Weight> {
+    pub(super) fn weight(&mut self, name: &str, n: usize, k: usize) -> Result<Weight> {
         let name = format!("{name}.weight");
         match self.source {
             Source::Checkpoint(checkpoint) => {
@@ -132,7 +139,7 @@ impl<'a> Build<'a> {
         }
     }
 
-    fn vector(&mut self, name: String, len: usize, new: f32) -> Result<Vector> {
+    pub(super) fn vector(&mut self, name: String, len: usize, new: f32) -> Result<Vector> {
         let numbers = match self.source {
             Source::Checkpoint(checkpoint) => checkpoint.vector(&name, len)?,
             Source::New { .. } => vec![new; len],
@@ -151,15 +158,15 @@ impl<'a> Build<'a> {
         has_bias.then(|| self.vector(format!("{name}.bias"), n, 0.0)).transpose()
     }
 
-    fn norm(&mut self, name: &str, width: usize) -> Result<Norm> {
+    fn norm(&mut self, config: &Config, name: &str, width: usize) -> Result<Norm> {
         Ok(Norm {
             weight: self.vector(format!("{name}.weight"), width, 1.0)?,
-            bias: self.bias(name, width, self.config.norm == decoder::Norm::Layer)?,
-            eps: self.config.norm_eps,
+            bias: self.bias(name, width, config.norm == decoder::Norm::Layer)?,
+            eps: config.norm_eps,
         })
     }
 
-    fn linear(&mut self, name: &str, n: usize, k: usize, has_bias: bool) -> Result<Linear> {
+    pub(super) fn linear(&mut self, name: &str, n: usize, k: usize, has_bias: bool) -> Result<Linear> {
         let weight = self.weight(name, n, k)?;
         let bias = self.bias(name, n, has_bias)?;
         let adapter = self.adapter(name, n, k, false)?;
@@ -168,7 +175,13 @@ impl<'a> Build<'a> {
 
     /// What is added to a projection, if it is meant: `A` drawn evenly from ± 1 / √k, as torch's `kaiming_uniform_` with
     /// a = √5, and `B` zeros.
-    fn adapter(&mut self, name: &str, n: usize, k: usize, is_head: bool) -> Result<Option<Adapter>> {
+    pub(super) fn adapter(
+        &mut self,
+        name: &str,
+        n: usize,
+        k: usize,
+        is_head: bool,
+    ) -> Result<Option<Adapter>> {
         let Method::Lora(lora) = self.method else { return Ok(None) };
         let last = name.rsplit('.').next().unwrap_or(name).to_owned();
         if !self.modules.contains(&last) {
@@ -195,7 +208,7 @@ impl<'a> Build<'a> {
 
     /// # Errors
     /// When a target is the name of no projection.
-    fn all_targets_fit(&self, lora: &Lora) -> Result<()> {
+    pub(super) fn all_targets_fit(&self, lora: &Lora) -> Result<()> {
         let trouble = |what: String| {
             Err(Error::usage(format!("target_modules: {what}"))
                 .with_hint(format!("this model's projections are {}", self.modules.join(", "))))
@@ -212,11 +225,10 @@ impl<'a> Build<'a> {
         if names().next().is_none() { trouble("no projection is meant".into()) } else { Ok(()) }
     }
 
-    fn block(&mut self, names: &Names, layer: usize) -> Result<Block> {
-        let config = self.config;
+    fn block(&mut self, config: &Config, names: &Names, layer: usize) -> Result<Block> {
         let Config { hidden, head_dim, heads, kv_heads, intermediate, bias, .. } = *config;
         let name = |part: &str| format!("{}.{layer}.{part}", names.layers);
-        let norm1 = self.norm(&name(names.norm1), hidden)?;
+        let norm1 = self.norm(config, &name(names.norm1), hidden)?;
         let projections = match names.attention {
             Attention::Apart { q, k, v } => Projections::Apart(Box::new([
                 self.linear(&name(q), heads * head_dim, hidden, bias.qkv)?,
@@ -228,13 +240,13 @@ impl<'a> Build<'a> {
             }
         };
         let mut head_norm = |part: &str| -> Result<Option<Norm>> {
-            config.qk_norm.then(|| self.norm(&name(part), head_dim)).transpose()
+            config.qk_norm.then(|| self.norm(config, &name(part), head_dim)).transpose()
         };
         let (q_norm, k_norm) = (head_norm(names.q_norm)?, head_norm(names.k_norm)?);
         let out = self.linear(&name(names.attention_out), hidden, heads * head_dim, bias.attention_out)?;
         let norm2 = match config.residual {
             Residual::ParallelOneNorm => None,
-            _ => Some(self.norm(&name(names.norm2), hidden)?),
+            _ => Some(self.norm(config, &name(names.norm2), hidden)?),
         };
         let gate = match config.activation {
             Activation::Silu => Some(self.linear(&name(names.gate), intermediate, hidden, bias.mlp)?),

@@ -36,6 +36,7 @@ mod build;
 mod checkpoint;
 mod method;
 mod model;
+mod net;
 mod ops;
 mod optimizer;
 mod parameters;
@@ -43,6 +44,7 @@ mod result;
 mod save;
 mod schedule;
 mod settings;
+mod t5;
 mod text;
 mod trainer;
 #[cfg(test)]

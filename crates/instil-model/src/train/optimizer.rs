@@ -82,8 +82,9 @@ impl Optimizer {
         };
         for parameter in table {
             let range = parameter.range.clone();
-            let is_matrix = parameter.shape.len() > 1;
-            of(if is_matrix { weight_decay } else { 0.0 }).step(
+            // A table of relative positions is called a bias, and biases don't shrink.
+            let shrinks = parameter.shape.len() > 1 && !parameter.name.ends_with("_bias.weight");
+            of(if shrinks { weight_decay } else { 0.0 }).step(
                 &gradients[range.clone()],
                 &mut weights[range.clone()],
                 &mut self.first[range.clone()],

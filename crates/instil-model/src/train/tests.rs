@@ -40,7 +40,7 @@ const FOUR_BIT: [&str; 2] = ["../nf4/llama-nf4", "../nf4/llama-fp4"];
 
 fn built(name: &str, method: &Method) -> (Model, Parameters) {
     let checkpoint = Checkpoint::open(&folder(name), Quantize::None).unwrap();
-    let config = checkpoint.config().clone();
+    let config = checkpoint.config().unwrap().clone();
     Build::model(Source::Checkpoint(&checkpoint), &config, method, 3).unwrap()
 }
 
@@ -206,7 +206,7 @@ fn targets_name_projections() {
     assert_eq!(built("llama", &Method::Lora(some)).1.table.len(), 6);
 
     let checkpoint = Checkpoint::open(&folder("llama"), Quantize::None).unwrap();
-    let config = checkpoint.config().clone();
+    let config = checkpoint.config().unwrap().clone();
     let none = Lora { target_modules: TargetModules::Names(Vec::new()), ..Lora::default() };
     for (method, said) in [
         (none, "no projection is meant"),

@@ -31,6 +31,30 @@ impl Example {
         Ok(Self { tokens, learnt })
     }
 
+    /// The tokens of prompt and answer for an encoder-decoder: what stands before the first learnt part is read by the
+    /// encoder, with its end; the rest is written by the decoder, with its end.
+    ///
+    /// # Errors
+    /// When a part has a character for which there is no token.
+    pub fn of_pair(supervised: &Supervised, tokenizer: &Tokenizer) -> Result<Self> {
+        let from = supervised.parts.iter().position(|part| part.is_learnt).unwrap_or(supervised.parts.len());
+        let (before, after) = supervised.parts.split_at(from);
+        let prompt: String = before.iter().map(|part| part.text.as_str()).collect();
+        let mut tokens = tokenizer.encode_source(&prompt)?;
+        let mut learnt = Vec::new();
+        for (number, part) in after.iter().enumerate() {
+            let start = tokens.len();
+            tokens.extend(tokenizer.encode(&part.text, false)?);
+            if number + 1 == after.len() && supervised.has_ends {
+                tokens.extend(tokenizer.end());
+            }
+            if part.is_learnt {
+                learnt.push(start..tokens.len());
+            }
+        }
+        Ok(Self { tokens, learnt })
+    }
+
     /// A text in pieces of `most` tokens, every token learnt but each piece's first.
     ///
     /// # Errors

@@ -9,16 +9,16 @@ use instil::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::Value;
 
-use super::batch::{self, Example, Order, Pass};
-use super::build::{Build, Source, place};
+use super::batch::{self, Example, Order};
+use super::build::place;
 use super::checkpoint::{self, State};
 use super::method::Method;
-use super::model::{Backward, Model};
+use super::model::Backward;
+use super::net::Net;
 use super::ops::Dropout;
 use super::optimizer::{self, Optimizer};
 use super::parameters::{Parameter, Parameters};
 use super::settings::{Checkpoints, Length, Plan, Settings};
-use crate::decoder::Config;
 use crate::weights::Checkpoint;
 
 /// What a step came to.
@@ -75,7 +75,7 @@ pub struct Summary {
 
 /// A model that is trained.
 pub struct Trainer {
-    model: Model,
+    net: Net,
     pub(super) parameters: Parameters,
     optimizer: Optimizer,
     gradients: Vec<f32>,
@@ -104,8 +104,8 @@ impl Trainer {
             )
             .with_hint("train its safetensors, or an adapter"));
         }
-        let config = checkpoint.config().clone();
-        let mut trainer = Self::build(Source::Checkpoint(checkpoint), &config, settings, json)?;
+        let mut trainer =
+            Self::build(|settings| Net::read(checkpoint, &settings.method, settings.seed), settings, json)?;
         trainer.base = trainer.pool.install(|| checkpoint.fingerprint())?;
         Ok(trainer)
     }
@@ -115,28 +115,38 @@ impl Trainer {
     /// # Errors
     /// When the configuration isn't understood, or as [`Trainer::load`].
     pub fn new(config: &Value, settings: Settings) -> Result<Self> {
-        let deviation = config.get("initializer_range").and_then(Value::as_f64).unwrap_or(0.02);
-        let source = Source::New { deviation, seed: settings.seed };
-        Self::build(source, &Config::from_hugging_face(config)?, settings, Some(config.clone()))
+        Self::build(
+            |settings| Net::new(config, &settings.method, settings.seed),
+            settings,
+            Some(config.clone()),
+        )
     }
 
-    fn build(source: Source<'_>, config: &Config, settings: Settings, json: Option<Value>) -> Result<Self> {
+    fn build(
+        net: impl FnOnce(&Settings) -> Result<(Net, Parameters)> + Send,
+        settings: Settings,
+        json: Option<Value>,
+    ) -> Result<Self> {
         settings.check()?;
         let pool = ThreadPoolBuilder::new()
             .num_threads(settings.threads)
             .build()
             .map_err(|error| Error::model("failed to start the training's threads").because(error))?;
-        let (model, parameters) =
-            pool.install(|| Build::model(source, config, &settings.method, settings.seed))?;
+        let (net, parameters) = pool.install(|| net(&settings))?;
         let len = parameters.weights.len();
         let optimizer = Optimizer::new(settings.adamw, len, settings.moments.as_deref())?;
         let gradients = vec![0.0; len];
-        Ok(Self { model, parameters, optimizer, gradients, settings, pool, json, base: String::new() })
+        Ok(Self { net, parameters, optimizer, gradients, settings, pool, json, base: String::new() })
     }
 
-    /// What the decoder is.
-    pub fn config(&self) -> &Config {
-        &self.model.config
+    /// Rows of the embedding: one more than the largest token.
+    pub fn vocab(&self) -> usize {
+        self.net.vocab()
+    }
+
+    /// The longest example, in tokens before its last.
+    pub fn window(&self) -> usize {
+        self.net.window()
     }
 
     /// How it is trained.
@@ -197,8 +207,8 @@ impl Trainer {
         let order: Vec<usize> = (0..examples.len()).collect();
         let (mut sum, mut targets) = (0.0, 0);
         for some in batch::filled(examples, &order, self.settings.pass_tokens) {
-            let pass = Pass::of(some.iter().map(|example| &examples[*example]));
-            let nlls = self.pool.install(|| self.model.pass(&self.parameters.weights, &pass, None));
+            let some: Vec<&Example> = some.iter().map(|example| &examples[*example]).collect();
+            let nlls = self.pool.install(|| self.net.pass(&self.parameters.weights, some, None));
             targets += nlls.len();
             sum += nlls.iter().sum::<f64>();
         }
@@ -211,7 +221,7 @@ impl Trainer {
     /// When an example can't be learnt, or loss or gradients are no numbers; the weights are as before then.
     pub fn step(&mut self, examples: &[&Example], learning_rate: f64) -> Result<(f64, f64)> {
         for (number, example) in examples.iter().enumerate() {
-            example.check(number, &self.model.config)?;
+            example.check(number, self.window(), self.vocab())?;
         }
         let (loss, norm) = self.accumulate(examples);
         if !loss.is_finite() || !norm.is_finite() {
@@ -233,7 +243,7 @@ impl Trainer {
 
     /// The mean loss of a step's examples and the gradients' length; the gradients lie in their place.
     fn accumulate(&mut self, examples: &[&Example]) -> (f64, f64) {
-        let Self { model, parameters, gradients, settings, pool, optimizer, .. } = self;
+        let Self { net, parameters, gradients, settings, pool, optimizer, .. } = self;
         gradients.fill(0.0);
         let targets: usize = examples.iter().map(|example| example.targets()).sum();
         let share = match &settings.method {
@@ -261,8 +271,7 @@ impl Trainer {
                 dropout: (share > 0.0).then(|| Dropout { share, seed: nth(seed, number as u64) }),
                 recompute: settings.recompute,
             };
-            let pass = Pass::of(some);
-            let nlls = pool.install(|| model.pass(&parameters.weights, &pass, Some(back)));
+            let nlls = pool.install(|| net.pass(&parameters.weights, some, Some(back)));
             sum += nlls.iter().sum::<f64>();
         }
         (sum / targets.max(1) as f64, pool.install(|| optimizer::norm(gradients)))
@@ -369,14 +378,14 @@ impl Trainer {
         examples
             .iter()
             .enumerate()
-            .try_for_each(|(number, example)| example.check(number, &self.model.config))
+            .try_for_each(|(number, example)| example.check(number, self.window(), self.vocab()))
     }
 
     /// A hash of everything that decides the bits of a training.
     fn training(&self, examples: &[Example]) -> String {
         let settings = Settings { recompute: true, threads: 0, moments: None, ..self.settings.clone() };
         let mut hash = blake3::Hasher::new();
-        hash.update(format!("{settings:?}; {:?}; {}", self.model.config, self.base).as_bytes());
+        hash.update(format!("{settings:?}; {}; {}", self.net.described(), self.base).as_bytes());
         let mut bytes = Vec::new();
         for example in examples {
             let learnt = example.learnt.iter().flat_map(|range| [range.start, range.end]);

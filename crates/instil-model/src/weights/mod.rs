@@ -9,6 +9,7 @@ mod convert;
 pub(crate) mod gguf;
 pub(crate) mod map;
 mod memory;
+mod model;
 pub(crate) mod names;
 mod nf4;
 mod packed;
@@ -32,6 +33,7 @@ use serde_json::Value;
 
 pub use memory::available as available_memory;
 pub(crate) use memory::human;
+pub use model::Model;
 pub use plan::Quantize;
 pub use random::RandomLlama;
 pub use write::{Layout, Merge, Merged, WriteAs};
@@ -61,7 +63,7 @@ pub struct Options {
 /// Opened weights: what is there, nothing read yet.
 pub struct Checkpoint {
     path: PathBuf,
-    config: Config,
+    model: Model,
     files: Vec<Map>,
     tensors: BTreeMap<String, Tensor>,
     packing: Option<Packing>,
@@ -135,12 +137,12 @@ impl Checkpoint {
             Error::input(format!("{}: the architecture `{name}` isn't known", path.display()))
                 .with_hint(format!("of GGUF files {known} are read"))
         })?;
-        let config = if architecture == Architecture::Own {
+        let model = if architecture == Architecture::Own {
             let text = gguf.text(&cache::file_key("config.json")).unwrap_or_default();
             let json: Value = serde_json::from_str(text).map_err(|error| {
                 Error::input(format!("{}: its config.json isn't understood", path.display())).because(error)
             })?;
-            Config::from_hugging_face(&json)?
+            Model::from_hugging_face(&json, || model::is_tied(&gguf.tensors, std::slice::from_ref(&map)))?
         } else {
             let factors = gguf.tensors.get("rope_freqs.weight").map(|tensor| {
                 let mut factors = vec![0.0; tensor.range.len() / size_of::<f32>()];
@@ -150,12 +152,12 @@ impl Checkpoint {
                 }
                 factors
             });
-            Config::from_gguf(&gguf, architecture, factors.as_deref())?
+            Model::Decoder(Config::from_gguf(&gguf, architecture, factors.as_deref())?)
         };
         let tensors = std::mem::take(&mut gguf.tensors).into_iter();
         let mut checkpoint = Self {
             path: path.to_path_buf(),
-            config,
+            model,
             files: vec![map],
             tensors: tensors
                 .filter_map(|(name, tensor)| Some((names::hugging_face_name(architecture, &name)?, tensor)))
@@ -215,11 +217,12 @@ impl Checkpoint {
             }
         };
         let packing = Packing::of_config(&json).map_err(within)?;
-        let config = Config::from_hugging_face(&json).map_err(within)?;
+        let tied = || model::is_tied(&contents.tensors, &contents.files);
+        let model = Model::from_hugging_face(&json, tied).map_err(within)?;
         let four_bit = four_bit(&contents)?;
         let mut checkpoint = Self {
             path: folder.to_path_buf(),
-            config,
+            model,
             files: contents.files,
             tensors: contents.tensors,
             packing,
@@ -315,7 +318,7 @@ impl Checkpoint {
 
     /// In which type a matrix is held.
     fn target(&self, precision: Precision, name: &str, stored: &Stored, packed: bool, k: usize) -> Dtype {
-        let role = Role::of(name, self.config.layers, self.config.tied);
+        let role = Role::of(name, self.model.layers(name), self.model.tied());
         plan::target(stored, packed, precision, role, k)
     }
 
@@ -354,11 +357,6 @@ impl Checkpoint {
         }
         self.notes
             .extend(remarks.into_iter().map(|(remark, count)| format!("{count} matrices are {remark}")));
-    }
-
-    /// The decoder's configuration.
-    pub fn config(&self) -> &Config {
-        &self.config
     }
 
     /// The checkpoint's tokenizer.
@@ -524,9 +522,11 @@ impl Checkpoint {
 
     /// In which order a tensor's rows lie.
     fn order(&self, name: &str, rows: usize) -> Order {
-        match &self.source {
-            Source::Folder => Order::All,
-            Source::Gguf(_, architecture) => names::order(*architecture, name, &self.config, rows),
+        match (&self.source, &self.model) {
+            (Source::Gguf(_, architecture), Model::Decoder(config)) => {
+                names::order(*architecture, name, config, rows)
+            }
+            _ => Order::All,
         }
     }
 
@@ -543,7 +543,7 @@ impl Checkpoint {
         if self.tensors.contains_key(name) {
             return name;
         }
-        let tied = TIED.iter().filter(|_| self.config.tied);
+        let tied = TIED.iter().filter(|_| self.model.tied());
         let twins = SAME.iter().chain(tied).flat_map(|[one, other]| [(*one, *other), (*other, *one)]);
         let mut twins = twins.filter(|(one, other)| *one == name && self.tensors.contains_key(*other));
         twins.next().map_or(name, |(_, other)| other)

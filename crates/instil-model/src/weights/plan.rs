@@ -95,6 +95,8 @@ pub(crate) enum Role {
     Sensitive,
     /// Any other.
     Other,
+    /// Its numbers are added to scores as they are: T5's tables of relative positions, which are small.
+    Table,
 }
 
 impl Role {
@@ -102,16 +104,29 @@ impl Role {
     /// last eighth of the layers and in every third between (llama.cpp's `use_more_bits`).
     pub(crate) fn of(name: &str, layers: usize, tied: bool) -> Self {
         match name {
-            "model.embed_tokens.weight" | "gpt_neox.embed_in.weight" | "transformer.wte.weight" => {
+            "model.embed_tokens.weight"
+            | "gpt_neox.embed_in.weight"
+            | "transformer.wte.weight"
+            | "shared.weight"
+            | "encoder.embed_tokens.weight"
+            | "decoder.embed_tokens.weight" => {
                 return if tied { Self::Head } else { Self::Embedding };
             }
             "lm_head.weight" | "embed_out.weight" => return Self::Head,
+            _ if name.ends_with(".relative_attention_bias.weight") => return Self::Table,
             _ => {}
         }
         let layer = name.split('.').find_map(|part| part.parse::<usize>().ok());
-        let sensitive = ["v_proj.weight", "down_proj.weight", "dense_4h_to_h.weight", "fc_out.weight"]
-            .iter()
-            .any(|ending| name.ends_with(ending));
+        let sensitive = [
+            "v_proj.weight",
+            "down_proj.weight",
+            "dense_4h_to_h.weight",
+            "fc_out.weight",
+            "Attention.v.weight",
+            ".wo.weight",
+        ]
+        .iter()
+        .any(|ending| name.ends_with(ending));
         match layer {
             Some(layer) if sensitive => {
                 let eighth = layers / 8;
@@ -129,13 +144,14 @@ impl Role {
 pub(crate) fn target(stored: &Stored, packed: bool, precision: Precision, role: Role, k: usize) -> Dtype {
     let wanted = match precision {
         Precision::Stored => None,
+        _ if role == Role::Table => None,
         Precision::Q8_0 => Some(Dtype::Q8_0),
         Precision::Q4K => Some(match role {
             Role::Head | Role::Sensitive => Dtype::Q6K,
-            Role::Embedding | Role::Other => Dtype::Q4K,
+            Role::Embedding | Role::Other | Role::Table => Dtype::Q4K,
         }),
         Precision::Nf4 => match role {
-            Role::Head | Role::Embedding => None,
+            Role::Head | Role::Embedding | Role::Table => None,
             Role::Sensitive | Role::Other => Some(Dtype::Nf4),
         },
     };

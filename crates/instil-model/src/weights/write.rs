@@ -100,7 +100,7 @@ impl Merge {
         output: &Path,
         watch: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Option<Merged>> {
-        let adapter = adapter.fitted(&checkpoint.config.linears())?;
+        let adapter = adapter.fitted(&checkpoint.model.linears())?;
         self.refuse(output)?;
         let parts = self.parts(checkpoint, &adapter)?;
         let bytes = parts.iter().map(|part| part.bytes() as u64).sum();
@@ -164,7 +164,7 @@ impl Merge {
 
     /// The tensors to write, by Hugging Face's names.
     fn parts(&self, checkpoint: &Checkpoint, adapter: &Adapter) -> Result<Vec<Part>> {
-        let (config, gguf) = (&checkpoint.config, self.layout == Layout::Gguf);
+        let (model, gguf) = (&checkpoint.model, self.layout == Layout::Gguf);
         if !gguf && matches!(checkpoint.source, Source::Gguf(..)) {
             return Err(Error::usage("a GGUF base has no files of a Hugging Face folder to take along")
                 .with_hint("merge it with --format gguf, or name the folder that it was made from"));
@@ -190,7 +190,7 @@ impl Merge {
                         &Stored::F16,
                         false,
                         precision,
-                        Role::of(name, config.layers, config.tied),
+                        Role::of(name, model.layers(name), model.tied()),
                         k,
                     )
                 }
@@ -204,10 +204,9 @@ impl Merge {
                 Part { name, shape: vec![n, k], dtype, order: Order::All }
             })
             .collect();
-        let (embedding, head) =
-            (format!("{}.weight", config.embedding()), format!("{}.weight", config.head()));
+        let (embedding, head) = (format!("{}.weight", model.embedding()), format!("{}.weight", model.head()));
         let is_there = |parts: &[Part], name: &String| parts.iter().any(|part| part.name == *name);
-        if config.tied && !is_there(&parts, &embedding) {
+        if model.tied() && !is_there(&parts, &embedding) {
             // Files may name the one matrix as the head; readers look for the embedding.
             let stored = checkpoint.stored_name(&embedding).to_owned();
             parts
@@ -215,14 +214,14 @@ impl Merge {
                 .filter(|part| part.name == stored)
                 .for_each(|part| part.name.clone_from(&embedding));
         }
-        if config.tied && adapter.modules.contains_key(config.head()) && !is_there(&parts, &head) {
+        if model.tied() && adapter.modules.contains_key(model.head()) && !is_there(&parts, &head) {
             // What was one matrix is two from now on.
             let twin = parts.iter().find(|part| part.name == embedding).map(|part| part.dtype);
             let dtype = twin.filter(|_| self.dtype.is_none());
-            let dtype = dtype.unwrap_or_else(|| held(&head, &Stored::F16, config.hidden));
+            let dtype = dtype.unwrap_or_else(|| held(&head, &Stored::F16, model.hidden()));
             parts.push(Part {
                 name: head,
-                shape: vec![config.vocab, config.hidden],
+                shape: vec![model.vocab(), model.hidden()],
                 dtype,
                 order: Order::All,
             });
@@ -309,8 +308,8 @@ pub(super) struct Weights<'a> {
 impl<'a> Weights<'a> {
     /// Whether the head is no longer the embedding.
     pub(super) fn unties(&self) -> bool {
-        let config = &self.checkpoint.config;
-        config.tied && self.adapter.modules.contains_key(config.head())
+        let model = &self.checkpoint.model;
+        model.tied() && self.adapter.modules.contains_key(model.head())
     }
 
     /// Gives a tensor's bytes to `sink`, piece after piece; false if the caller stops it.
@@ -363,7 +362,7 @@ impl<'a> Weights<'a> {
     fn added(&self, name: &str) -> Result<(f32, Option<&'a LowRank>)> {
         let module = name.strip_suffix(".weight").unwrap_or(name);
         // A head may have its other name; an embedding that is the head too is not what is changed.
-        let head = self.checkpoint.config.head();
+        let head = self.checkpoint.model.head();
         let is_head = ["lm_head", "embed_out"].contains(&module);
         let module = if is_head { head } else { module };
         match self.adapter.modules.get(module) {

@@ -108,7 +108,7 @@ pub(super) fn write(
 ) -> Result<Option<Vec<String>>> {
     let trouble = |error: std::io::Error| Error::output(format!("{}", path.display())).because(error);
     let checkpoint = weights.checkpoint;
-    let config = checkpoint.config();
+    let config = checkpoint.config()?;
     let architecture = architecture(checkpoint)?;
     let mut notes = Vec::new();
     let keys = match &checkpoint.source {
@@ -200,7 +200,7 @@ pub(super) fn write(
 
 /// llama.cpp's architecture of the model.
 fn architecture(checkpoint: &Checkpoint) -> Result<Architecture> {
-    let config = checkpoint.config();
+    let config = checkpoint.config()?;
     let refused = |what: &str| {
         Err(Error::input(format!("{}: GGUF can't hold {what}", checkpoint.path.display()))
             .with_hint("merge it with --format safetensors"))
@@ -219,7 +219,7 @@ fn architecture(checkpoint: &Checkpoint) -> Result<Architecture> {
 
 /// The keys that say what the model is.
 fn described(checkpoint: &Checkpoint, architecture: Architecture) -> Result<Keys> {
-    let config = checkpoint.config();
+    let config = checkpoint.config()?;
     let Config { heads, kv_heads, head_dim, .. } = *config;
     let named = Architecture::ALL.iter().find(|(_, known)| *known == architecture);
     let name = named.map_or("llama", |(name, _)| name);

@@ -33,7 +33,7 @@ pub(super) fn write(checkpoint: &Checkpoint, keys: &mut Keys) -> Result<Vec<Stri
     let pieces = is_sentence_pieces(&whole);
     let merges = merges(model).ok_or_else(|| refused("its merges aren't understood"))?;
 
-    let size = checkpoint.config().vocab;
+    let size = checkpoint.config()?.vocab;
     let mut tokens: Vec<String> = (0..size).map(|id| format!("[PAD{id}]")).collect();
     let mut kinds = vec![UNUSED; size];
     let id_of = |id: &Value| id.as_u64().and_then(|id| usize::try_from(id).ok()).filter(|id| *id < size);

@@ -9,5 +9,8 @@ mod engine;
 mod golden;
 mod merge;
 mod nf4;
+mod t5;
+mod t5_engine;
+mod t5_train;
 mod train;
 mod tokens;

@@ -436,7 +436,7 @@ fn a_loss_that_is_no_number_stops_with_step_and_examples() {
 #[test]
 fn what_cannot_be_learnt_is_refused() {
     let mut trainer = Trainer::load(&opened("llama"), settings(lora())).unwrap();
-    let window = trainer.config().positions;
+    let window = trainer.window();
     let refused = |example: Example, said: &str, trainer: &mut Trainer| {
         let examples = [Example::text(vec![1, 2, 3]), example];
         let error =
