@@ -23,6 +23,7 @@ mod score;
 mod serve;
 mod server;
 mod support;
+mod t5;
 mod train;
 mod unify;
 mod unify_model;

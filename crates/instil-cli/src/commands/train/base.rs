@@ -9,9 +9,10 @@ use instil::recipe::Train;
 use instil::run::{Material, TrainFolder};
 use instil::{Error, Result};
 use instil_model::adapter::{Adapter, TargetModules};
+use instil_model::t5;
 use instil_model::tokenizer::{Tokenizer, new};
 use instil_model::train::{AdamW, Batch, Length, Lora, Method, Schedule, Settings, Trainer, Warmup};
-use instil_model::weights::{Checkpoint, Options};
+use instil_model::weights::{Checkpoint, Model, Options};
 use instil_remote::hub;
 use serde_json::Value;
 
@@ -61,8 +62,21 @@ impl Base {
         Ok(Some(Self::Weights { path, checkpoint }))
     }
 
+    /// Whether prompts are read by an encoder, and completions written by a decoder.
+    pub(super) fn has_encoder(&self) -> bool {
+        match self {
+            Self::Weights { checkpoint, .. } => matches!(checkpoint.model(), Model::T5(_)),
+            Self::New { config, .. } => t5::Config::is_of(config),
+        }
+    }
+
     /// What stands around prompt and completion; none where texts are learnt whole.
     pub(super) fn frame(&self, name: &str) -> Result<Option<Frame>> {
+        if self.has_encoder() && matches!(name, "text" | "chat") {
+            return Err(Error::usage(format!("`--frame {name}` is for decoders, and the model is an encoder-decoder (t5)"))
+                .because("its encoder reads the prompt and its decoder writes the completion: there is no one text of both")
+                .with_hint("leave --frame out; of a conversation the last answer is then learnt"));
+        }
         let template = || match self {
             Self::Weights { path, .. } if path.is_dir() => ChatTemplate::of_folder(path),
             _ => Ok(None),
@@ -72,6 +86,7 @@ impl Base {
             "plain" => Frame::Plain,
             "bonito" => Frame::BONITO,
             "instruct" => Frame::INSTRUCT,
+            "auto" if self.has_encoder() => Frame::Plain,
             "auto" => template()?.map_or(Frame::Plain, Frame::Chat),
             "chat" => Frame::Chat(template()?.ok_or_else(|| {
                 Error::input("the model has no chat template").with_hint("take `--frame plain` or `bonito`")
@@ -145,6 +160,12 @@ impl Base {
         if let Some(config) = config.as_object_mut() {
             for (name, id) in [("bos_token_id", tokenizer.bos()), ("eos_token_id", tokenizer.end())] {
                 config.insert(name.to_owned(), id.map_or(Value::Null, Value::from));
+            }
+            if t5::Config::is_of(&Value::Object(config.clone())) {
+                // What transformers wants to be said; the decoder begins with it.
+                let pad = config.get("pad_token_id").filter(|id| !id.is_null()).cloned().unwrap_or(0.into());
+                config.entry("decoder_start_token_id").or_insert_with(|| pad.clone());
+                config.insert("pad_token_id".to_owned(), pad);
             }
         }
         Ok((tokenizer, Some(config)))

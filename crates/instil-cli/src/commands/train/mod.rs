@@ -80,7 +80,7 @@ pub(crate) fn execute(mut step: Train, how: &TrainHow) -> Result<u8> {
     if frame.as_ref().is_none_or(|frame| !matches!(frame, Frame::Chat(_))) {
         needs_end(&tokenizer)?;
     }
-    let examples = tokenised(&step, &mut material, frame.is_none(), &tokenizer)?;
+    let examples = tokenised(&step, &mut material, frame.is_none(), base.has_encoder(), &tokenizer)?;
     if examples.is_empty() {
         return Err(nothing(&step, &material));
     }
@@ -157,6 +157,7 @@ fn tokenised(
     step: &Train,
     material: &mut Material,
     is_text: bool,
+    has_encoder: bool,
     tokenizer: &Tokenizer,
 ) -> Result<Vec<Example>> {
     if step.max_tokens < 2 {
@@ -169,7 +170,10 @@ fn tokenised(
             examples.extend(Example::pieces(&supervised.parts[0].text, tokenizer, step.max_tokens)?);
             continue;
         }
-        let example = Example::of_parts(supervised, tokenizer)?;
+        let example = match has_encoder {
+            true => Example::of_pair(supervised, tokenizer)?,
+            false => Example::of_parts(supervised, tokenizer)?,
+        };
         if example.tokens.len() > step.max_tokens {
             let len = example.tokens.len();
             material.refuse("too_long", || {
