@@ -12,6 +12,7 @@
 mod content;
 mod draw;
 mod frame;
+mod hosted;
 mod ids;
 mod knobs;
 pub mod ops;
@@ -28,6 +29,8 @@ mod tokens;
 pub use content::{Content, Facts, SLOTS};
 pub use draw::{Draw, Key, Rng};
 pub use frame::{Frame, Texts, Wording};
+pub(crate) use hosted::hosted;
+pub use hosted::{HeldTemplate, HostedTemplate, Rule, Set, Slots, Word};
 pub use ids::{Encoder, Ids};
 pub use knobs::{Curriculum, Knob, KnobKind, Settings, Value};
 pub use page::Page;

@@ -10,8 +10,8 @@ use super::{Done, Existing};
 use crate::chat_template::SpecialTokens;
 use crate::chunk::{Tokenizer, load_tokenizer};
 use crate::cook::{
-    Curriculum, HuggingFace, Plan, Pool, Script, ScriptTemplate, Settings, Split, Stream, Template, Wording,
-    Words, template, templates as built_in,
+    Curriculum, HostedTemplate, HuggingFace, Plan, Pool, Script, ScriptTemplate, Settings, Split, Stream,
+    Template, Wording, Words, hosted, template, templates as built_in,
 };
 use crate::error::{Error, Result, nearest};
 use crate::ledger::Ledger;
@@ -83,6 +83,9 @@ impl CookPlan {
         };
         let mut inputs = vec![pool.hash().to_owned()];
         inputs.extend(scripts.iter().flatten().map(|template| template.script().hash().to_owned()));
+        inputs.extend(
+            templates.iter().filter_map(|(template, _)| Some(hosted(template.name())?.hash().to_owned())),
+        );
         inputs.dedup();
         let mut names: Vec<&str> = templates.iter().map(|(template, _)| template.name()).collect();
         names.sort_unstable();
@@ -181,7 +184,13 @@ fn templates(recipe: &Cook, scripts: &[Vec<Arc<ScriptTemplate>>]) -> Result<Vec<
                 is_named[script] = true;
                 found.push((Arc::clone(own) as Arc<dyn Template>, weight));
             }
-            None => found.push((template(name)?, weight)),
+            None => match hosted(name) {
+                Some(hosted) => {
+                    can_solve(recipe, &hosted)?;
+                    found.push((hosted, weight));
+                }
+                None => found.push((template(name)?, weight)),
+            },
         }
     }
     for (script, is_named) in scripts.iter().zip(is_named) {
@@ -196,6 +205,16 @@ fn templates(recipe: &Cook, scripts: &[Vec<Arc<ScriptTemplate>>]) -> Result<Vec<
         )));
     }
     Ok(found)
+}
+
+/// Refuses to derive anew what a rule can't.
+fn can_solve(recipe: &Cook, hosted: &HostedTemplate) -> Result<()> {
+    if recipe.verify && !hosted.can_solve() {
+        return Err(Error::usage(format!("`{}` can't be verified: it solves nothing", hosted.name()))
+            .because("`--verify` derives each answer anew from its text, by other code than made it")
+            .with_hint("give it a second function that solves, or leave `--verify` out"));
+    }
+    Ok(())
 }
 
 /// Refuses settings of templates that aren't cooked.

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 pub use heap::Limits;
 pub use template::ScriptTemplate;
+pub(super) use template::mark;
 
 use crate::error::{Error, Result};
 use crate::rng::hex_of;

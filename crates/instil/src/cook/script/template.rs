@@ -36,6 +36,11 @@ impl ScriptTemplate {
         &self.script
     }
 
+    /// Whether a slot holds a list of items.
+    pub(in crate::cook) fn is_list(&self, slot: usize) -> bool {
+        self.declared.is_list[slot]
+    }
+
     /// Whether its answers can be derived anew.
     pub fn can_solve(&self) -> bool {
         self.declared.solve.is_some()
@@ -288,7 +293,7 @@ impl ScriptTemplate {
 }
 
 /// The mark that is written so.
-fn mark(text: &str) -> Option<Mark> {
+pub(in crate::cook) fn mark(text: &str) -> Option<Mark> {
     Some(match text {
         "." => Mark::Stop,
         ":" => Mark::Colon,
