@@ -36,20 +36,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<u8> {
 /// Runs one settled step and says how it went.
 pub(crate) fn execute(mut step: Convert, how: &HowOfAll) -> Result<u8> {
     settings::convert_how_over(&mut step, how);
-    if how.dry_run {
-        if step.output == "-" {
-            step.output = "rows.jsonl".to_owned();
-        }
-        return show(&step, how.json);
-    }
-    if step.output == "-" {
-        let hash = Step::from(step.clone()).hash();
-        return super::to_stdout(&hash, how, |file| {
-            to_path(&Convert { output: file, keep_run: true, ..step }, "-", how)
-        });
-    }
-    let shown = step.output.clone();
-    to_path(&step, &shown, how)
+    super::execute(step, how, |step| (&mut step.output, &mut step.keep_run), show, to_path)
 }
 
 /// Runs a step; `shown` is what the user calls its output.
@@ -97,12 +84,7 @@ fn say(plan: &ConvertPlan, shapes: &[FileShape], shown: &str, how: &HowOfAll, do
                 output::talk("no row was kept: `--rejects FILE` shows why, row by row");
             }
         }
-        Done::AlreadyFinished(_) => {
-            output::talk(&format!("`{shown}` is finished already: {} rows", HumanCount(report.rows)));
-        }
-        Done::Interrupted(_) | Done::Failed(_) => {
-            output::talk("interrupted; nothing is written, and the same command begins again");
-        }
+        other => super::say_unchanged(other, shown),
     }
 }
 

@@ -40,24 +40,12 @@ fn start(verb: Verb, input: Vec<String>, args: RowsArgs) -> Result<u8> {
 /// Runs one settled step and says how it went.
 pub(crate) fn execute(mut step: FromRows, how: &HowOfAll) -> Result<u8> {
     settings::rows_how_over(&mut step, how);
-    if how.dry_run {
-        if step.output == "-" {
-            step.output = "rows.jsonl".to_owned();
-        }
-        return show(&step, how.json);
+    if step.output == "-" && step.split.is_some() && !how.dry_run {
+        return Err(
+            Error::usage("splits can't be printed").with_hint("write a folder with -o, or leave out --split")
+        );
     }
-    if step.output == "-" {
-        if step.split.is_some() {
-            return Err(Error::usage("splits can't be printed")
-                .with_hint("write a folder with -o, or leave out --split"));
-        }
-        let hash = Step::from(step.clone()).hash();
-        return super::to_stdout(&hash, how, |file| {
-            to_path(&FromRows { output: file, keep_run: true, ..step }, "-", how)
-        });
-    }
-    let shown = step.output.clone();
-    to_path(&step, &shown, how)
+    super::execute(step, how, |step| (&mut step.output, &mut step.keep_run), show, to_path)
 }
 
 /// Runs a step; `shown` is what the user calls its output.

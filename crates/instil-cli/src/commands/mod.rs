@@ -32,6 +32,7 @@ use std::path::Path;
 
 use indicatif::HumanCount;
 use instil::ledger::Ledger;
+use instil::recipe::Step;
 use instil::run::{Done, Existing, Report, tidy};
 use instil::sink::Layout;
 use instil::source::SourceFile;
@@ -50,6 +51,46 @@ fn output_of(typed: Option<String>, how: &HowOfAll) -> Result<String> {
         (None, false) => Err(Error::usage("no output is named").with_hint(
             "add `-o out` for a dataset folder, `-o out.jsonl` for a file, `-o -` to print the rows",
         )),
+    }
+}
+
+/// Runs one settled step that makes rows: shows it, or writes its rows to its path, or to standard output by way of a
+/// file. `place` gives the step's `output` and `keep_run`; `to_path` gets, too, what the user calls the output.
+fn execute<S: Clone + Into<Step>>(
+    mut step: S,
+    how: &HowOfAll,
+    place: fn(&mut S) -> (&mut String, &mut bool),
+    show: impl FnOnce(&S, bool) -> Result<u8>,
+    to_path: impl FnOnce(&S, &str, &HowOfAll) -> Result<u8>,
+) -> Result<u8> {
+    let is_stdout = place(&mut step).0 == "-";
+    if how.dry_run {
+        if is_stdout {
+            *place(&mut step).0 = "rows.jsonl".to_owned();
+        }
+        return show(&step, how.json);
+    }
+    if is_stdout {
+        let hash = step.clone().into().hash();
+        return to_stdout(&hash, how, |file| {
+            let (output, keep_run) = place(&mut step);
+            (*output, *keep_run) = (file, true);
+            to_path(&step, "-", how)
+        });
+    }
+    let shown = place(&mut step).0.clone();
+    to_path(&step, &shown, how)
+}
+
+/// Says how a run ended that wrote nothing.
+fn say_unchanged(done: &Done, shown: &str) {
+    match done {
+        Done::AlreadyFinished(report) | Done::Finished(report) => {
+            output::talk(&format!("`{shown}` is finished already: {} rows", HumanCount(report.rows)));
+        }
+        Done::Interrupted(_) | Done::Failed(_) => {
+            output::talk("interrupted; nothing is written, and the same command begins again");
+        }
     }
 }
 

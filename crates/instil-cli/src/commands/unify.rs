@@ -43,20 +43,7 @@ pub(crate) fn run(args: UnifyArgs) -> Result<u8> {
 /// Runs one settled step and says how it went.
 pub(crate) fn execute(mut step: Unify, how: &HowOfAll) -> Result<u8> {
     settings::unify_how_over(&mut step, how);
-    if how.dry_run {
-        if step.output == "-" {
-            step.output = "rows.jsonl".to_owned();
-        }
-        return show(&step, how.json);
-    }
-    if step.output == "-" {
-        let hash = Step::from(step.clone()).hash();
-        return super::to_stdout(&hash, how, |file| {
-            to_path(&Unify { output: file, keep_run: true, ..step }, "-", how)
-        });
-    }
-    let shown = step.output.clone();
-    to_path(&step, &shown, how)
+    super::execute(step, how, |step| (&mut step.output, &mut step.keep_run), show, to_path)
 }
 
 /// Runs a step; `shown` is what the user calls its output.
@@ -127,12 +114,7 @@ fn say(plan: &UnifyPlan, unified: &Unified, shown: &str, how: &HowOfAll, done: &
                 ));
             }
         }
-        Done::AlreadyFinished(_) => {
-            output::talk(&format!("`{shown}` is finished already: {} rows", HumanCount(report.rows)));
-        }
-        Done::Interrupted(_) | Done::Failed(_) => {
-            output::talk("interrupted; nothing is written, and the same command begins again");
-        }
+        other => super::say_unchanged(other, shown),
     }
 }
 
