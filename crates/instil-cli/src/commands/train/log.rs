@@ -23,8 +23,10 @@ impl Log {
     pub(super) fn open(folder: &TrainFolder) -> Result<Self> {
         let path = folder.run().join("log.jsonl");
         let mut log = Self { path, losses: Vec::new(), validation: Vec::new() };
-        // A training that begins anew, unless a checkpoint says otherwise.
-        if !folder.run().join("checkpoints").exists() {
+        // A training that begins anew, unless a checkpoint says otherwise: one that is whole, and not what a kill left.
+        let entries = fs::read_dir(folder.run().join("checkpoints"));
+        let is_whole = |name: std::ffi::OsString| name.to_string_lossy().starts_with("step-");
+        if !entries.is_ok_and(|mut all| all.any(|entry| entry.is_ok_and(|entry| is_whole(entry.file_name())))) {
             log.keep(0)?;
         }
         Ok(log)
