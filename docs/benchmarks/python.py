@@ -78,7 +78,7 @@ def measure(asked, folder):
         ending = ".jsonl" if command[0] == "convert" else ""
         times = {"program": [], "python": []}
         for number in range(asked.rounds):
-            out = folder / f"out{number}{ending}"
+            out = folder / f"out-{command[0]}-{number}{ending}"
             run = [asked.instil, *map(str, command), "-o", str(out), "-q"]
             times["program"].append(timed(lambda: subprocess.run(run, check=True)))
             made = []

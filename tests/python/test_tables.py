@@ -1,5 +1,7 @@
 """Tables go in and out whole, and as they are."""
 
+import json
+
 import pyarrow as pa
 import pytest
 
@@ -61,6 +63,17 @@ def test_the_hash_is_of_what_is_held(pairs):
 def test_an_empty_table_is_told(pairs):
     with pytest.raises(instil.InputError, match="nothing could be read from `table:"):
         instil.convert(pairs[:0], to="messages")
+
+
+@pytest.mark.parametrize("late", [('{"a": 1}', '{"a": 1.5}'), ('{"a": "x"}', '{"a": "y", "c": [1]}'), ('{"a": null}', '{"a": "x"}')])
+def test_columns_may_come_late(late, tmp_path):
+    # What the first thousand lines have is tried first, and is not the truth here.
+    first, last = late
+    lines = [first + "\n"] * 2000 + [last + "\n"]
+    (tmp_path / "rows.jsonl").write_text("".join(lines))
+    table = pa.table(Table.from_rows(str(tmp_path / "rows.jsonl")))
+    assert table.num_rows == 2001
+    assert table[2000:].to_pylist() == [json.loads(last)]
 
 
 def test_what_is_no_input_is_told():

@@ -6,6 +6,7 @@
 
 mod call;
 mod error;
+mod rule;
 mod table;
 
 use pyo3::prelude::*;
@@ -18,6 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _instil {
     #[pymodule_export]
     use super::call::{call, flags, main};
+    #[pymodule_export]
+    use super::rule::Rules;
     #[pymodule_export]
     use super::table::{Held, Table};
 

@@ -15,19 +15,24 @@ from instil._instil import VERSION as __version__
 from instil._run import Progress, Run
 from instil.bonito import Bonito, SamplingParams
 from instil.errors import Error, InputError, LimitMissed, ModelError, OutputError, UsageError
+from instil.template import Draw, Redraw, Template, Word, template
 from instil.verbs import apply, convert, cook, evaluate, generate, mix, remix, score, stats, train, unify
 
 __all__ = [
     "Bonito",
+    "Draw",
     "Error",
     "InputError",
     "LimitMissed",
     "ModelError",
     "OutputError",
     "Progress",
+    "Redraw",
     "Run",
     "SamplingParams",
+    "Template",
     "UsageError",
+    "Word",
     "__version__",
     "apply",
     "convert",
@@ -38,6 +43,7 @@ __all__ = [
     "remix",
     "score",
     "stats",
+    "template",
     "train",
     "unify",
 ]

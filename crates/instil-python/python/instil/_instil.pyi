@@ -31,6 +31,16 @@ class Table:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 @final
+class Rules:
+    def __new__(
+        cls,
+        declaration: str,
+        rule_hash: str,
+        make: Callable[[int, int, dict[str, Any]], list[tuple[str, list[list[int | str]]]] | None],
+        solve: Callable[[dict[str, list[list[str]]], dict[str, Any]], list[str] | None] | None = None,
+    ) -> Rules: ...
+
+@final
 class Held:
     @property
     def input(self) -> str: ...

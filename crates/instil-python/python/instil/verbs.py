@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, Union
 
 from instil._run import Progress, Run, Training, call, rows_by
 from instil._tables import Given, Source, Sources
+from instil.template import Template
 
 __all__ = ["apply", "convert", "cook", "evaluate", "generate", "mix", "remix", "score", "stats", "train", "unify"]
 
@@ -258,7 +259,7 @@ def remix(
 
 
 def cook(
-    template: str | Sequence[str] | Mapping[str, int] = (),
+    template: str | Template | Sequence[str | Template] | Mapping[str | Template, int] | Mapping[str, int] = (),
     *,
     output: Path | None = None,
     rows: int | None = None,
@@ -286,7 +287,8 @@ def cook(
     """Makes task data by programs over random words: no text, no person, no model.
 
     Args:
-        template: Templates by name; of a dict each with how often it comes.
+        template: Templates by name, or functions that ``instil.template`` made templates of; of a dict each with how often
+            it comes.
         output: A dataset folder, or one file by its ending; without it the rows are kept with the run alone.
         rows: Rows of the split train [default: 1000].
         validation_rows: Rows of a split validation, none of whose prompts is in another split.
@@ -320,9 +322,16 @@ def cook(
     (300, ['id', 'prompt', 'completion'])
     """
     options = locals()
+    chosen = [template] if isinstance(template, (str, Template)) else [*template]
+    held = [one._hold() for one in chosen if isinstance(one, Template)]
+    names = [one.name if isinstance(one, Template) else one for one in chosen]
     if isinstance(template, Mapping):
-        options["template"] = [f"{name}={times}" for name, times in template.items()]
-    return _rows("cook", "template", options)
+        names = [f"{name}={times}" for name, times in zip(names, template.values())]
+    options["template"] = names
+    run = _rows("cook", "template", options)
+    # Until here the program knows their names.
+    del held
+    return run
 
 
 def mix(
