@@ -94,6 +94,7 @@ def test_faults_are_told():
 def test_another_function_is_another_template(tmp_path):
     instil.cook(how_often, rows=20, output=tmp_path / "out")
     again = instil.cook(how_often, rows=20, output=tmp_path / "out")
+    before = set(again.rows["completion"].to_pylist())
     assert again.report["finished"]
 
     @instil.template(prompt="Words: {words}\nAnswer:", name="how_often")
@@ -102,4 +103,4 @@ def test_another_function_is_another_template(tmp_path):
 
     # The recipe is the same, and what it names isn't: the rows are made anew.
     other = instil.cook(how_often_else, rows=20, output=tmp_path / "out")
-    assert set(other.rows["completion"].to_pylist()) == {" 1"} != set(again.rows["completion"].to_pylist())
+    assert set(other.rows["completion"].to_pylist()) == {" 1"} != before

@@ -1,12 +1,17 @@
 //! Arrow tables on their way in and out, through capsules: buffers are shared, never copied.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use arrow_array::{RecordBatch, StructArray};
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, Field, SchemaRef};
+use arrow_json::ReaderBuilder;
+use arrow_json::reader::{infer_json_schema, infer_json_schema_from_iterator};
+use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
 use instil::source::{self, MemoryTable};
 use instil::{Error, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -20,6 +25,10 @@ use crate::error::exception;
 
 /// The most rows of a batch that is read from a file.
 const BATCH_ROWS: usize = 65_536;
+/// So many lines say which columns there are.
+const LOOKED_AT: usize = 1000;
+/// So many bytes of lines are read at once.
+const PART_BYTES: usize = 8 << 20;
 
 /// A whole Arrow table: every batch of it.
 #[pyclass(frozen, module = "instil._instil")]
@@ -123,24 +132,61 @@ fn broken(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 
 fn parquet(paths: &[PathBuf]) -> Result<MemoryTable> {
     let mut schema = None;
-    let mut batches = Vec::new();
+    // Groups of rows are read beside each other.
+    let mut groups = Vec::new();
     for path in paths {
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Error::input(format!("`{}` can't be read", path.display())).because(error)
-        };
-        let file = File::open(path).map_err(|error| failed(error.into()))?;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(error.into()))?;
-        schema.get_or_insert_with(|| Arc::clone(reader.schema()));
-        let reader = reader.with_batch_size(BATCH_ROWS).build().map_err(|error| failed(error.into()))?;
-        for batch in reader {
-            batches.push(batch.map_err(|error| failed(error.into()))?);
-        }
+        let opened = File::open(path).map_err(|error| unreadable(path, error))?;
+        let opened =
+            ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|error| unreadable(path, error))?;
+        schema.get_or_insert_with(|| Arc::clone(opened.schema()));
+        groups.extend((0..opened.metadata().num_row_groups()).map(|group| (path.as_path(), group)));
     }
     let schema: SchemaRef = schema.ok_or_else(|| Error::input("there is no file of rows"))?;
+    let read = |(path, group): (&Path, usize)| {
+        let file = File::open(path).map_err(|error| unreadable(path, error))?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+            .and_then(|reader| reader.with_row_groups(vec![group]).with_batch_size(BATCH_ROWS).build())
+            .map_err(|error| unreadable(path, error))?;
+        reader.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(path, error))
+    };
+    let batches = in_parallel(groups, read)?;
     MemoryTable::new(schema, batches)
 }
 
+fn unreadable(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::input(format!("`{}` can't be read", path.display())).because(error)
+}
+
+/// What `read` makes of each part, in their order, on as many threads as there are processors.
+fn in_parallel<P: Copy + Send + Sync, E: Send>(
+    parts: Vec<P>,
+    read: impl Fn(P) -> std::result::Result<Vec<RecordBatch>, E> + Sync,
+) -> std::result::Result<Vec<RecordBatch>, E> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(parts.len());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut made = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(part) = parts.get(index) else { return made };
+            made.push((index, read(*part)));
+        }
+    };
+    let mut made: Vec<_> = thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        running.into_iter().flat_map(|thread| thread.join().expect("reading doesn't panic")).collect()
+    });
+    made.sort_by_key(|(index, _)| *index);
+    let made = made.into_iter().map(|(_, batches)| batches).collect::<std::result::Result<Vec<_>, E>>()?;
+    Ok(made.into_iter().flatten().collect())
+}
+
 fn rows(path: String) -> Result<MemoryTable> {
+    if path.ends_with(".jsonl")
+        && let Ok(table) = lines(&path)
+    {
+        return Ok(table);
+    }
     let failed = |error: ArrowError| {
         Error::input(format!("the rows of `{path}` don't fit one table"))
             .because(error)
@@ -157,10 +203,8 @@ fn rows(path: String) -> Result<MemoryTable> {
             }
         }
     }
-    let schema =
-        arrow_json::reader::infer_json_schema_from_iterator(objects.iter().map(Ok)).map_err(failed)?;
-    let schema = Arc::new(schema);
-    let mut decoder = arrow_json::ReaderBuilder::new(Arc::clone(&schema))
+    let schema = Arc::new(infer_json_schema_from_iterator(objects.iter().map(Ok)).map_err(failed)?);
+    let mut decoder = ReaderBuilder::new(Arc::clone(&schema))
         .with_batch_size(BATCH_ROWS)
         .build_decoder()
         .map_err(failed)?;
@@ -170,6 +214,41 @@ fn rows(path: String) -> Result<MemoryTable> {
         batches.extend(decoder.flush().map_err(failed)?);
     }
     MemoryTable::new(schema, batches)
+}
+
+/// Lines of JSON with the columns that the first of them have, which is known sooner.
+///
+/// # Errors
+/// When others have other columns, or of other types.
+fn lines(path: &str) -> std::result::Result<MemoryTable, Box<dyn std::error::Error + Send + Sync>> {
+    let text = std::fs::read(path)?;
+    let (schema, _) = infer_json_schema(&mut text.as_slice(), Some(LOOKED_AT))?;
+    if schema.fields().iter().any(|field| has_integers(field.data_type())) {
+        return Err("a column of whole numbers may have fractions further on, which would be cut off".into());
+    }
+    let schema = Arc::new(schema);
+    let mut parts = Vec::new();
+    let mut rest = text.as_slice();
+    while !rest.is_empty() {
+        let end = rest.iter().skip(PART_BYTES).position(|byte| *byte == b'\n');
+        let (part, behind) = rest.split_at(end.map_or(rest.len(), |end| PART_BYTES + end + 1));
+        parts.push(part);
+        rest = behind;
+    }
+    let batches = in_parallel(parts, |part| {
+        let reader =
+            ReaderBuilder::new(Arc::clone(&schema)).with_strict_mode(true).with_batch_size(BATCH_ROWS);
+        reader.build(part)?.collect::<std::result::Result<Vec<_>, ArrowError>>()
+    })?;
+    Ok(MemoryTable::new(schema, batches)?)
+}
+
+fn has_integers(kind: &DataType) -> bool {
+    match kind {
+        DataType::List(field) => has_integers(field.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| has_integers(field.data_type())),
+        kind => kind.is_integer(),
+    }
 }
 
 /// A hash of the bytes that the table has as a stream. Slices are written as they are seen.
