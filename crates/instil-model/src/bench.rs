@@ -54,7 +54,7 @@ pub fn measure(engine: &Engine, job: Job, limits: &Limits, times: usize) -> Resu
             ));
     }
     let cost = engine.cost();
-    let adds = if cost.integers { limits.i8 } else { limits.f32 };
+    let adds = limits.multiply_adds(cost.dtype);
     let pass = |rows: usize, heads: usize| {
         let computed = (rows * cost.row + heads * cost.head) as f64 / adds;
         computed.max(cost.bytes as f64 / limits.bytes)

@@ -108,9 +108,10 @@ fn engine_notes(engine: &Engine, said: &dyn Fn(&str)) {
 fn show(model: &str, threads: usize, limits: &Limits, speeds: &[Speed], peers: &[Peer]) {
     output::data(&format!("{model}, {threads} threads"));
     output::data(&format!(
-        "this machine: {:.1} GB/s read, {:.0} billion multiply-adds of f32 a second, {:.0} of 8-bit integers",
+        "this machine: {:.1} GB/s read, {:.0} billion multiply-adds of f32 a second, {:.0} of bf16, {:.0} of 8-bit integers",
         limits.bytes / 1e9,
         limits.f32 / 1e9,
+        limits.bf16 / 1e9,
         limits.i8 / 1e9
     ));
     let mut header = vec!["", "tokens/s", "of the limit"];
@@ -143,7 +144,7 @@ fn as_json(model: &str, threads: usize, limits: &Limits, speeds: &[Speed], peers
         "model": model, "threads": threads,
         "limits": {
             "bytes_per_second": limits.bytes, "f32_multiply_adds_per_second": limits.f32,
-            "i8_multiply_adds_per_second": limits.i8,
+            "bf16_multiply_adds_per_second": limits.bf16, "i8_multiply_adds_per_second": limits.i8,
         },
         "jobs": jobs.collect::<Vec<_>>(),
     })

@@ -128,7 +128,7 @@ impl Step {
 }
 
 /// What a forward pass takes at least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// Bytes of weights that are read, however many rows there are.
     pub bytes: usize,
@@ -136,15 +136,15 @@ pub struct Cost {
     pub row: usize,
     /// Multiply-adds of each row whose logits are wanted, besides.
     pub head: usize,
-    /// Whether most of them are multiply-adds of 8-bit integers.
-    pub integers: bool,
+    /// How the weights of the blocks are stored.
+    pub dtype: Dtype,
 }
 
 impl Decoder {
     /// What a forward pass takes at least; attention, which depends on the rows, isn't counted.
     pub fn cost(&self) -> Cost {
-        let mut cost = Cost { head: self.head.weight.n() * self.head.weight.k(), ..Cost::default() };
-        cost.bytes = self.head.weight.bytes();
+        let head = &self.head.weight;
+        let mut cost = Cost { bytes: head.bytes(), row: 0, head: head.n() * head.k(), dtype: head.dtype() };
         for block in &self.blocks {
             let feed = match &block.feed {
                 Feed::Gated { gate, up, down } => vec![gate, up, down],
@@ -153,8 +153,7 @@ impl Decoder {
             for linear in [&block.q, &block.k, &block.v, &block.out].into_iter().chain(feed) {
                 cost.bytes += linear.weight.bytes();
                 cost.row += linear.weight.n() * linear.weight.k();
-                let dtype = linear.weight.dtype();
-                cost.integers = matches!(dtype, Dtype::Q8_0 | Dtype::Q4K | Dtype::Q6K);
+                cost.dtype = linear.weight.dtype();
             }
         }
         cost

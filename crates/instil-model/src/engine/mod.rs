@@ -41,7 +41,7 @@ use crate::tokenizer::Tokenizer;
 use crate::weights::{Checkpoint, Model, Options, human};
 
 /// What decides the bits of a logit besides weights and tokens. A change of it makes journals ask again.
-const NUMERICS: &str = "instil-model 2";
+const NUMERICS: &str = "instil-model 3";
 
 /// Tokens of cache that each sequence under way has on average, where memory allows.
 const TOKENS_PER_SEQUENCE: usize = 1024;

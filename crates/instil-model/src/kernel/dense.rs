@@ -8,11 +8,11 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::simd::{Isa, Simd, Work};
-use super::{Dtype, Line, Out, part, split};
+use super::{Dtype, Line, Out, Shared, part, split};
 
-/// Values of `k` whose products are summed in lanes before the lanes are added up. Four rows of them in f32 are half of a
-/// level-1 cache.
-const CHUNK: usize = 1024;
+/// Bytes of a row whose products are summed in lanes before the lanes are added up. Four rows of f32 weights beside as many
+/// of activations are a level-1 cache.
+const CHUNK: usize = 4096;
 
 /// Columns, which are rows of the weights, that are summed side by side.
 const COLUMNS: usize = 4;
@@ -23,7 +23,7 @@ const WIDE: usize = 8;
 /// How many bytes before its use a line of weights is fetched.
 const AHEAD: usize = 4096;
 
-/// Values of `k` for which the rows of a slab and the columns pass before the next values' turn.
+/// Bytes of a row for which the rows of a slab and the columns pass before the next values' turn.
 const PIECE: usize = 2 * CHUNK;
 
 /// Rows of activations that stay in a level-2 cache while the columns pass: a piece of 96 is 768 KiB.
@@ -33,64 +33,108 @@ const SLAB: usize = 96;
 /// mostly is, rows displace each other from the caches.
 const COPY_FROM: usize = 8;
 
-/// A stored type of weights.
+/// A stored type of weights, and how rows of activations are held beside it.
 trait Element {
-    /// Bytes of one.
+    /// Bytes of a weight.
     const SIZE: usize;
+    /// Bytes of an activation: 4 as it is, 2 in bf16.
+    const HELD: usize;
+    /// Values of `k` in a vector.
+    const STEP: usize = 64 / Self::HELD;
+    /// A vector's worth of weights or activations.
+    type Vector<S: Simd>: Copy;
 
-    /// Sixteen, widened.
+    /// Loads weights.
     ///
     /// # Safety
-    /// They are readable, and the processor has the features.
-    unsafe fn load<S: Simd>(p: *const u8) -> S::F;
+    /// [`Element::STEP`] of them are readable, and the processor has the features.
+    unsafe fn weights<S: Simd>(p: *const u8) -> Self::Vector<S>;
+
+    /// Loads activations.
+    ///
+    /// # Safety
+    /// As [`Element::weights`].
+    unsafe fn row<S: Simd>(p: *const u8) -> Self::Vector<S>;
+
+    /// Adds products to the lanes.
+    ///
+    /// # Safety
+    /// The processor has the features.
+    unsafe fn fma<S: Simd>(x: Self::Vector<S>, w: Self::Vector<S>, acc: S::F) -> S::F;
 }
 
 struct F32;
 struct F16;
 struct Bf16;
 
-impl Element for F32 {
-    const SIZE: usize = 4;
+/// Types of weights that are multiplied in f32, by how sixteen of them are widened.
+macro_rules! widened {
+    ($($name:ident: $size:expr, $load:ident;)*) => {$(
+        impl Element for $name {
+            const SIZE: usize = $size;
+            const HELD: usize = 4;
+            type Vector<S: Simd> = S::F;
 
-    #[inline(always)]
-    unsafe fn load<S: Simd>(p: *const u8) -> S::F {
-        // SAFETY: passed on to the caller.
-        unsafe { S::load(p.cast()) }
-    }
+            #[inline(always)]
+            unsafe fn weights<S: Simd>(p: *const u8) -> S::F {
+                // SAFETY: passed on to the caller.
+                unsafe { S::$load(p.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn row<S: Simd>(p: *const u8) -> S::F {
+                // SAFETY: passed on to the caller.
+                unsafe { S::load(p.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn fma<S: Simd>(x: S::F, w: S::F, acc: S::F) -> S::F {
+                // SAFETY: passed on to the caller.
+                unsafe { S::fma(x, w, acc) }
+            }
+        }
+    )*};
 }
 
-impl Element for F16 {
-    const SIZE: usize = 2;
-
-    #[inline(always)]
-    unsafe fn load<S: Simd>(p: *const u8) -> S::F {
-        // SAFETY: passed on to the caller.
-        unsafe { S::load_f16(p) }
-    }
+widened! {
+    F32: 4, load;
+    F16: 2, load_f16;
 }
 
 impl Element for Bf16 {
     const SIZE: usize = 2;
+    const HELD: usize = 2;
+    type Vector<S: Simd> = S::B;
 
     #[inline(always)]
-    unsafe fn load<S: Simd>(p: *const u8) -> S::F {
+    unsafe fn weights<S: Simd>(p: *const u8) -> S::B {
         // SAFETY: passed on to the caller.
-        unsafe { S::load_bf16(p) }
+        unsafe { S::bytes(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn row<S: Simd>(p: *const u8) -> S::B {
+        // SAFETY: passed on to the caller.
+        unsafe { S::bytes(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn fma<S: Simd>(x: S::B, w: S::B, acc: S::F) -> S::F {
+        // SAFETY: passed on to the caller.
+        unsafe { S::dot_bf16(acc, x, w) }
     }
 }
 
-/// The first `len` (below sixteen) elements at `p`, then zeros.
+/// The first `bytes` (below a line) at `p`, then zeros.
 ///
 /// # Safety
-/// They are readable, and the processor has the features.
+/// They are readable.
 #[inline(always)]
-unsafe fn load_head<S: Simd, E: Element>(p: *const u8, len: usize) -> S::F {
+unsafe fn head(p: *const u8, bytes: usize) -> Line {
     let mut line = Line([0; 64]);
-    // SAFETY: `len` elements are readable, and fewer than sixteen of at most four bytes fit a line.
-    unsafe {
-        std::ptr::copy_nonoverlapping(p, line.0.as_mut_ptr(), len * E::SIZE);
-        E::load::<S>(line.0.as_ptr())
-    }
+    // SAFETY: passed on to the caller; a line is longer.
+    unsafe { std::ptr::copy_nonoverlapping(p, line.0.as_mut_ptr(), bytes) }
+    line
 }
 
 /// `out = x · Wᵀ` for `[m, n, k]`; lengths were checked.
@@ -106,18 +150,29 @@ pub(super) fn matmul(isa: Isa, dtype: Dtype, w: &[u8], x: &[f32], out: &mut [f32
 fn matmul_of<E: Element>(isa: Isa, w: &[u8], x: &[f32], out: &mut [f32], [m, n, k]: [usize; 3]) {
     assert!(w.len() == n * k * E::SIZE && x.len() == m * k && out.len() == m * n);
     let out = Out(out.as_mut_ptr());
-    in_groups(x, m, k, |rows, x| {
+    held::<E>(isa, x, m, k, |rows, x| {
         let out = Out(out.at(rows.start * n));
         over_columns::<E>(isa, w, x, out, [rows.len(), n, k]);
     });
 }
 
-/// Calls `f` on rows, group after group, with where they lie and at which stride.
-pub(super) fn in_groups(x: &[f32], m: usize, k: usize, f: impl Fn(Range<usize>, (&[f32], usize))) {
-    if m < COPY_FROM {
-        return f(0..m, (x, k));
+/// Rows of activations, held as some type of weights wants it: the bytes, and how many lead from one row to the next.
+pub(super) type Held<'a> = (&'a [u8], usize);
+
+/// Calls `f` on rows, group after group, held for weights in f32.
+pub(super) fn in_groups(isa: Isa, x: &[f32], m: usize, k: usize, f: impl Fn(Range<usize>, Held)) {
+    held::<F32>(isa, x, m, k, f);
+}
+
+/// Calls `f` on rows, group after group, held for weights of the type.
+fn held<E: Element>(isa: Isa, x: &[f32], m: usize, k: usize, f: impl Fn(Range<usize>, Held)) {
+    assert_eq!(x.len(), m * k);
+    if E::HELD == 4 && m < COPY_FROM {
+        // SAFETY: any f32 is four bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), size_of_val(x)) };
+        return f(0..m, (bytes, k * 4));
     }
-    let lines = k.div_ceil(16) | 1;
+    let lines = (k * E::HELD).div_ceil(64) | 1;
     // So many rows at a time bound the copy.
     let groups = m.div_ceil(4 * SLAB);
     // Taken and not borrowed: while this thread waits for others, rayon may let it begin another product.
@@ -125,32 +180,68 @@ pub(super) fn in_groups(x: &[f32], m: usize, k: usize, f: impl Fn(Range<usize>, 
     for group in 0..groups {
         let rows = part(m, groups, group);
         if copy.len() < rows.len() * lines {
-            copy.resize(rows.len() * lines, [0.0; 16]);
+            copy.resize(rows.len() * lines, Line([0; 64]));
         }
-        for (row, copy) in x[rows.start * k..rows.end * k].chunks_exact(k).zip(copy.chunks_exact_mut(lines)) {
-            copy.as_flattened_mut()[..k].copy_from_slice(row);
-        }
-        f(rows, (copy.as_flattened(), lines * 16));
+        let to = Shared(copy.as_mut_ptr());
+        // A value costs about as much as eight multiply-adds.
+        split(rows.len(), 1, 8 * k, |some| {
+            for i in some {
+                let x = &x[(rows.start + i) * k..][..k];
+                // SAFETY: `lines` lines hold a row, and each row is one thread's; `isa` is this processor's.
+                unsafe {
+                    let to = to.at(i * lines);
+                    if E::HELD == 4 {
+                        std::ptr::copy_nonoverlapping(x.as_ptr(), to.cast(), k);
+                    } else {
+                        isa.run(Round { x, to: std::slice::from_raw_parts_mut(to.cast(), k) });
+                    }
+                }
+            }
+        });
+        // SAFETY: lines are bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(copy.as_ptr().cast(), rows.len() * lines * 64) };
+        f(rows, (bytes, lines * 64));
     }
     COPY.set(copy);
 }
 
-/// The products of rows at a stride of `x.1` values with some columns in f32, on this thread: `out` is the first row's first
-/// of them, in rows of `n`.
+/// Activations rounded to bf16, half to even; what is below the normal numbers becomes zero, as AVX512-BF16 has it.
+struct Round<'a> {
+    x: &'a [f32],
+    to: &'a mut [u16],
+}
+
+impl Work for Round<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        for (x, to) in self.x.iter().zip(self.to) {
+            let bits = x.to_bits();
+            let size = bits & 0x7FFF_FFFF;
+            let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1));
+            let rounded = if size < f32::MIN_POSITIVE.to_bits() { bits & 0x8000_0000 } else { rounded };
+            let rounded = if size > f32::INFINITY.to_bits() { bits | 0x0040_0000 } else { rounded };
+            *to = (rounded >> 16) as u16;
+        }
+    }
+}
+
+/// The products of held rows with some columns in f32, on this thread: `out` is the first row's first of them, in rows of
+/// `n`.
 ///
 /// # Safety
 /// `m` rows of as many values as `w` has columns are the caller's alone to write, and `isa` is this processor's.
-pub(super) unsafe fn some_columns(isa: Isa, w: &[f32], x: (&[f32], usize), out: Out, [m, n, k]: [usize; 3]) {
+pub(super) unsafe fn some_columns(isa: Isa, w: &[f32], x: Held, out: Out, [m, n, k]: [usize; 3]) {
     let columns = w.len() / k;
     // SAFETY: any f32 is four bytes.
     let bytes = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<u8>(), size_of_val(w)) };
     let slabs = m.div_ceil(SLAB);
     for slab in 0..slabs {
         let rows = part(m, slabs, slab);
-        assert!(x.0.len() >= (rows.end - 1) * x.1 + k && columns <= n);
+        assert!(x.0.len() >= (rows.end - 1) * x.1 + k * 4 && columns <= n);
         let task = Task::<F32> {
-            x: &x.0[rows.start * x.1..],
-            stride: x.1,
+            x: (&x.0[rows.start * x.1..], x.1),
             w: bytes,
             out: Out(out.at(rows.start * n)),
             shape: [rows.len(), n, k],
@@ -163,12 +254,12 @@ pub(super) unsafe fn some_columns(isa: Isa, w: &[f32], x: (&[f32], usize), out: 
 }
 
 thread_local! {
-    /// Copies of the rows of a call, kept from call to call.
-    static COPY: Cell<Vec<[f32; 16]>> = const { Cell::new(Vec::new()) };
+    /// The held rows of a call; their memory is kept from call to call.
+    static COPY: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
-/// The product of rows at a stride of `x.1` values.
-fn over_columns<E: Element>(isa: Isa, w: &[u8], x: (&[f32], usize), out: Out, [m, n, k]: [usize; 3]) {
+/// The product of held rows.
+fn over_columns<E: Element>(isa: Isa, w: &[u8], x: Held, out: Out, [m, n, k]: [usize; 3]) {
     let slabs = m.div_ceil(SLAB);
     // A range of columns for each slab of rows, one after the other.
     let columns = n.next_multiple_of(COLUMNS);
@@ -180,8 +271,7 @@ fn over_columns<E: Element>(isa: Isa, w: &[u8], x: (&[f32], usize), out: Out, [m
             let end = range.end.min(first + columns);
             let rows = part(m, slabs, slab);
             let task = Task::<E> {
-                x: &x.0[rows.start * x.1..],
-                stride: x.1,
+                x: (&x.0[rows.start * x.1..], x.1),
                 w,
                 out: Out(out.at(rows.start * n)),
                 shape: [rows.len(), n, k],
@@ -190,7 +280,7 @@ fn over_columns<E: Element>(isa: Isa, w: &[u8], x: (&[f32], usize), out: Out, [m
             };
             // SAFETY: `matmul_of` checked the lengths; the slab's rows of these columns are this task's alone; `isa` is this
             // processor's.
-            unsafe { isa.run(task) };
+            unsafe { if E::HELD == 2 { isa.run_bf16(task) } else { isa.run(task) } };
             at = end;
         }
     });
@@ -207,30 +297,32 @@ unsafe fn lanes<S: Simd, E: Element, const M: usize, const N: usize>(
     (w, w_row): (*const u8, usize),
     len: usize,
 ) -> [[S::F; N]; M] {
-    let (steps, tail) = (len / 16, len % 16);
+    let (steps, tail) = (len / E::STEP, len % E::STEP);
     // SAFETY: passed on to the caller.
     unsafe {
         let mut acc = [[S::zero(); N]; M];
         for step in 0..steps {
-            let mut wv = [S::zero(); N];
+            let w = w.add(step * E::STEP * E::SIZE);
+            let mut wv = [E::weights::<S>(w); N];
             for (j, wv) in wv.iter_mut().enumerate() {
-                let at = w.add(j * w_row + step * 16 * E::SIZE);
+                let at = w.add(j * w_row);
                 S::prefetch(at.wrapping_add(AHEAD));
-                *wv = E::load::<S>(at);
+                *wv = E::weights::<S>(at);
             }
             for i in 0..M {
-                let xv = S::load(x.add(i * x_row + step * 64).cast());
+                let xv = E::row::<S>(x.add(i * x_row + step * 64));
                 for j in 0..N {
-                    acc[i][j] = S::fma(xv, wv[j], acc[i][j]);
+                    acc[i][j] = E::fma::<S>(xv, wv[j], acc[i][j]);
                 }
             }
         }
         if tail > 0 {
             for j in 0..N {
-                let wv = load_head::<S, E>(w.add(j * w_row + steps * 16 * E::SIZE), tail);
+                let wv = head(w.add(j * w_row + steps * E::STEP * E::SIZE), tail * E::SIZE);
+                let wv = E::weights::<S>(wv.0.as_ptr());
                 for (i, acc) in acc.iter_mut().enumerate() {
-                    let xv = load_head::<S, F32>(x.add(i * x_row + steps * 64), tail);
-                    acc[j] = S::fma(xv, wv, acc[j]);
+                    let xv = head(x.add(i * x_row + steps * 64), tail * E::HELD);
+                    acc[j] = E::fma::<S>(E::row::<S>(xv.0.as_ptr()), wv, acc[j]);
                 }
             }
         }
@@ -273,8 +365,7 @@ pub(super) use with_rows;
 
 /// Some columns of a slab of rows.
 struct Task<'a, E> {
-    x: &'a [f32],
-    stride: usize,
+    x: Held<'a>,
     w: &'a [u8],
     out: Out,
     shape: [usize; 3],
@@ -289,7 +380,8 @@ impl<E: Element> Work for Task<'_, E> {
     unsafe fn run<S: Simd>(self) {
         let [m, n, k] = self.shape;
         let blocks = m.div_ceil(S::DENSE_ROWS);
-        for start in (0..k).step_by(PIECE) {
+        let piece = PIECE / E::HELD;
+        for start in (0..k).step_by(piece) {
             let mut j = self.columns.start;
             while j < self.columns.end {
                 let left = self.columns.end - j;
@@ -304,7 +396,7 @@ impl<E: Element> Work for Task<'_, E> {
                     let rows = part(m, blocks, block);
                     if blocks > 1 {
                         // The next columns come while these are summed.
-                        let lines = (PIECE.min(k - start) * E::SIZE).div_ceil(64);
+                        let lines = (piece.min(k - start) * E::SIZE).div_ceil(64);
                         for line in part(width * lines, blocks, block) {
                             let row = (j + width + line / lines) * k + start;
                             // SAFETY: only the features are asked for.
@@ -315,7 +407,7 @@ impl<E: Element> Work for Task<'_, E> {
                     }
                     // SAFETY: rows and columns from these on, as many as the block takes, are inside the shape.
                     unsafe {
-                        let x = (self.x.as_ptr().add(rows.start * self.stride), self.stride);
+                        let x = (self.x.0.as_ptr().add(rows.start * self.x.1), self.x.1);
                         let w = self.w.as_ptr().add(j * k * E::SIZE);
                         let out = self.out.at(rows.start * n + j);
                         match (width, rows.len()) {
@@ -342,8 +434,8 @@ impl<E: Element> Work for Task<'_, E> {
 
 /// `M` rows times `N` columns over the piece that begins at `start`.
 struct Block<E, const M: usize, const N: usize> {
-    /// The first row, and values from one to the next.
-    x: (*const f32, usize),
+    /// The first row, and bytes from one to the next.
+    x: (*const u8, usize),
     w: *const u8,
     out: *mut f32,
     n: usize,
@@ -358,13 +450,14 @@ impl<E: Element, const M: usize, const N: usize> Work for Block<E, M, N> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self { x, w, out, n, k, .. } = self;
-        for start in (self.start..k.min(self.start + PIECE)).step_by(CHUNK) {
+        let (piece, chunk) = (PIECE / E::HELD, CHUNK / E::HELD);
+        for start in (self.start..k.min(self.start + piece)).step_by(chunk) {
             // SAFETY: the chunk is inside the rows, and the outputs are the caller's.
             unsafe {
                 let acc = lanes::<S, E, M, N>(
-                    (x.0.add(start).cast(), x.1 * 4),
+                    (x.0.add(start * E::HELD), x.1),
                     (w.add(start * E::SIZE), k * E::SIZE),
-                    CHUNK.min(k - start),
+                    chunk.min(k - start),
                 );
                 for i in 0..M {
                     for j in (0..N).step_by(4) {

@@ -96,7 +96,7 @@ impl Gemm<'_> {
     pub(super) fn run_with(&self, isa: Isa, out: &mut [f32], stride: usize) {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => self.tiled::<12, 2>(isa, out, stride),
+            Isa::Avx512Bf16 | Isa::Avx512 => self.tiled::<12, 2>(isa, out, stride),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => self.tiled::<6, 1>(isa, out, stride),
             Isa::Portable => self.tiled::<4, 1>(isa, out, stride),

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use super::Dtype;
 use super::simd::{Isa, Simd, Work};
 
 /// The limits of a machine.
@@ -16,6 +17,8 @@ pub struct Limits {
     pub bytes: f64,
     /// Multiply-adds of f32 a second.
     pub f32: f64,
+    /// Multiply-adds of bf16, added up in f32, a second.
+    pub bf16: f64,
     /// Multiply-adds of 8-bit integers a second.
     pub i8: f64,
 }
@@ -45,7 +48,18 @@ impl Limits {
         });
         let every =
             |work: fn() -> f64| best(|| (0..threads).into_par_iter().with_max_len(1).map(|_| work()).sum());
-        Self { bytes, f32: every(|| run(F32)), i8: every(|| run(I8)) }
+        Self { bytes, f32: every(|| run(F32)), bf16: every(|| run(Bf16)), i8: every(|| run(I8)) }
+    }
+}
+
+impl Limits {
+    /// Multiply-adds a second with weights that are stored so.
+    pub fn multiply_adds(&self, dtype: Dtype) -> f64 {
+        match dtype {
+            Dtype::F32 | Dtype::F16 | Dtype::Nf4 => self.f32,
+            Dtype::Bf16 => self.bf16,
+            Dtype::Q8_0 | Dtype::Q4K | Dtype::Q6K => self.i8,
+        }
     }
 }
 
@@ -61,7 +75,7 @@ fn best(mut work: impl FnMut() -> f64) -> f64 {
 
 fn run<W: Work>(work: W) -> W::Out {
     // SAFETY: the instructions are this processor's, and the works below read only their slices.
-    unsafe { Isa::detect().run(work) }
+    unsafe { Isa::detect().run_bf16(work) }
 }
 
 /// The sum of numbers, whose count is a multiple of all chains' lanes.
@@ -110,6 +124,31 @@ impl Work for F32 {
             std::hint::black_box(S::sum4([acc[4], acc[5], acc[6], acc[7]]));
         }
         (ROUNDS * CHAINS * 16) as f64
+    }
+}
+
+/// Multiply-adds of bf16 in registers; gives their number.
+struct Bf16;
+
+impl Work for Bf16 {
+    type Out = f64;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> f64 {
+        // SAFETY: the features are the caller's; 64 bytes are readable.
+        unsafe {
+            let bytes = std::hint::black_box([1_u8; 64]);
+            let weights = S::bytes(bytes.as_ptr());
+            let mut acc = [S::zero(); CHAINS];
+            for _ in 0..ROUNDS {
+                for acc in &mut acc {
+                    *acc = S::dot_bf16(*acc, weights, weights);
+                }
+            }
+            std::hint::black_box(S::sum4([acc[0], acc[1], acc[2], acc[3]]));
+            std::hint::black_box(S::sum4([acc[4], acc[5], acc[6], acc[7]]));
+        }
+        (ROUNDS * CHAINS * 32) as f64
     }
 }
 

@@ -4,7 +4,10 @@
 //! threads and the instruction set: an element is a sum over `k` in an order that depends on `k` alone.
 //!
 //! * Dense weights ([`Dtype::F32`], [`Dtype::F16`], [`Dtype::Bf16`]) stay where and as they are. An element is the sum, chunk
-//!   after chunk of 1024, of sums over sixteen lanes, which are reduced as a tree; narrow weights are widened in registers.
+//!   after chunk of 1024 (2048 for bf16), of sums over sixteen lanes, which are reduced as a tree. f16 is widened in registers.
+//!   Beside bf16 weights activations are rounded to bf16, half to even; products are exact, and a lane adds two neighbours,
+//!   the second first, as AVX512-BF16 does. (Where a sum falls below the normal numbers, 2⁻¹²⁶, that instruction gives
+//!   zero and the others what is left: bits that no sum of any size shows.)
 //! * Quantised weights ([`Dtype::Q8_0`], [`Dtype::Q4K`], [`Dtype::Q6K`]) are repacked into tiles of sixteen columns. Rows of
 //!   activations are quantised once a call, 32 values to i8 with one scale: `scale = max|x| / 127`, `x / scale` rounded half to
 //!   even. Products are exact in i32 and then scaled and added in f32, block after block of 32 (16 for Q6_K).
@@ -342,6 +345,19 @@ unsafe impl Sync for Out {}
 impl Out {
     /// The element at `i`. A method, so that closures take the whole and not the bare pointer.
     fn at(self, i: usize) -> *mut f32 {
+        self.0.wrapping_add(i)
+    }
+}
+
+/// A buffer that threads fill, each its own elements.
+#[derive(Clone, Copy)]
+struct Shared<T>(*mut T);
+
+// SAFETY: the users of `at` give every thread elements of its own.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    fn at(&self, i: usize) -> *mut T {
         self.0.wrapping_add(i)
     }
 }

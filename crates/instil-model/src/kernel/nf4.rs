@@ -172,7 +172,7 @@ impl FourBit {
         assert!(x.len() == m * k && out.len() == m * n);
         let out = Out(out.as_mut_ptr());
         let tile = (TILE / k).clamp(4, 64).next_multiple_of(4);
-        dense::in_groups(x, m, k, |rows, x| {
+        dense::in_groups(isa, x, m, k, |rows, x| {
             let m = rows.len();
             split(n, tile, m * k, |columns| {
                 // Taken and not borrowed: see `dense::in_groups`.

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use super::dense::with_rows;
 use super::simd::{Isa, Simd, Work};
-use super::{Dtype, Line, Out, part, split};
+use super::{Dtype, Line, Out, Shared, part, split};
 
 /// Columns of a tile.
 const WIDTH: usize = 16;
@@ -164,19 +164,6 @@ impl Tiles {
             unsafe { isa.run(Task { weights: self, acts: &acts, out, m, tiles }) }
         });
         ACTS.set(acts);
-    }
-}
-
-/// A buffer that threads fill, each its own elements.
-#[derive(Clone, Copy)]
-struct Shared<T>(*mut T);
-
-// SAFETY: the users of `at` give every thread elements of its own.
-unsafe impl<T> Sync for Shared<T> {}
-
-impl<T> Shared<T> {
-    fn at(&self, i: usize) -> *mut T {
-        self.0.wrapping_add(i)
     }
 }
 

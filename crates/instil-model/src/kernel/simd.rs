@@ -9,6 +9,9 @@ mod x86;
 /// The instructions that a kernel runs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isa {
+    /// [`Isa::Avx512`] with BF16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
     /// AVX-512 F, BW, DQ, VL and VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -42,7 +45,7 @@ impl Isa {
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512vnni")
             {
-                return Self::Avx512;
+                return if is_x86_feature_detected!("avx512bf16") { Self::Avx512Bf16 } else { Self::Avx512 };
             }
             if is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("fma")
@@ -58,6 +61,8 @@ impl Isa {
     #[cfg(test)]
     pub(crate) fn available() -> Vec<Self> {
         match Self::detect() {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => vec![Self::Avx512Bf16, Self::Avx512, Self::Avx2, Self::Portable],
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => vec![Self::Avx512, Self::Avx2, Self::Portable],
             #[cfg(target_arch = "x86_64")]
@@ -75,10 +80,25 @@ impl Isa {
         unsafe {
             match self {
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512 => x86::Avx512::call(work),
+                Self::Avx512Bf16 | Self::Avx512 => x86::Avx512::<false>::call(work),
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2 => x86::Avx2::call(work),
                 Self::Portable => Portable::call(work),
+            }
+        }
+    }
+
+    /// [`Isa::run`] for work that has [`Simd::dot_bf16`] in it: only there do instructions for it make a difference.
+    ///
+    /// # Safety
+    /// As [`Isa::run`].
+    pub(crate) unsafe fn run_bf16<W: Work>(self, work: W) -> W::Out {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            match self {
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Bf16 => x86::Avx512::<true>::call(work),
+                _ => self.run(work),
             }
         }
     }
@@ -94,7 +114,7 @@ pub(crate) trait Simd: Copy {
     type F: Copy;
     /// Sixteen i32.
     type I: Copy;
-    /// Sixteen times four bytes.
+    /// Sixteen times four bytes, or two bf16.
     type B: Copy;
 
     /// How many rows of activations the dense kernels keep in registers against four rows of weights.
@@ -113,8 +133,6 @@ pub(crate) trait Simd: Copy {
     unsafe fn splat(v: f32) -> Self::F;
     unsafe fn load(p: *const f32) -> Self::F;
     unsafe fn store(p: *mut f32, v: Self::F);
-    /// Widens sixteen bf16.
-    unsafe fn load_bf16(p: *const u8) -> Self::F;
     /// Widens sixteen f16.
     unsafe fn load_f16(p: *const u8) -> Self::F;
     /// Sixteen unsigned bytes as f32.
@@ -142,6 +160,9 @@ pub(crate) trait Simd: Copy {
     unsafe fn dot(acc: Self::I, w: Self::B, x: i32) -> Self::I;
     /// The same for bytes that stand for `byte - 128`, of any size, and `x` from -127 to 127; see [`Simd::OFFSET`].
     unsafe fn dot_offset(acc: Self::I, w: Self::B, x: i32) -> Self::I;
+    /// `x0 * w0 + (x1 * w1 + acc)` of each lane's two bf16, rounded after each sum, which is AVX512-BF16's order.
+    /// That instruction flushes what is below the normal numbers to zero, the other ways don't.
+    unsafe fn dot_bf16(acc: Self::F, x: Self::B, w: Self::B) -> Self::F;
     /// Fetches the cache line at any address, if that is possible here.
     unsafe fn prefetch(p: *const u8);
 }
@@ -199,13 +220,6 @@ impl Simd for Portable {
     unsafe fn store(p: *mut f32, v: Self::F) {
         // SAFETY: sixteen elements are writable.
         unsafe { p.cast::<Self::F>().write_unaligned(v) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_bf16(p: *const u8) -> Self::F {
-        // SAFETY: sixteen elements are readable.
-        let bytes = unsafe { p.cast::<[[u8; 2]; 16]>().read_unaligned() };
-        lanes(|l| f32::from_bits(u32::from(u16::from_le_bytes(bytes[l])) << 16))
     }
 
     #[inline(always)]
@@ -295,6 +309,17 @@ impl Simd for Portable {
         lanes(|c| {
             let w = |j: usize| i32::from(w[4 * c + j]) - 128;
             acc[c] + w(0) * x[0] + w(1) * x[1] + w(2) * x[2] + w(3) * x[3]
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn dot_bf16(acc: Self::F, x: Self::B, w: Self::B) -> Self::F {
+        let pair =
+            |v: &[u8; 64], l: usize| u32::from_le_bytes([v[4 * l], v[4 * l + 1], v[4 * l + 2], v[4 * l + 3]]);
+        let high = |pair: u32| f32::from_bits(pair & 0xFFFF_0000);
+        lanes(|l| {
+            let (x, w) = (pair(&x, l), pair(&w, l));
+            high(x << 16).mul_add(high(w << 16), high(x).mul_add(high(w), acc[l]))
         })
     }
 

@@ -111,12 +111,17 @@ fn bits(x: &[f32]) -> Vec<u32> {
 #[test]
 fn dense_products_are_those_of_f64() {
     for dtype in DENSE {
-        for (n, k) in [(1, 1), (3, 5), (7, 100), (16, 16), (33, 257), (50, 1025), (9, 2060)] {
+        for (n, k) in [(1, 1), (3, 5), (7, 100), (16, 16), (33, 257), (50, 1025), (9, 2060), (5, 4133)] {
             let (matrix, w) = matrix(dtype, n, k, 1);
             for m in [1, 4, 7, 16, 37] {
                 let x = random(2, m * k);
                 let out = product(&matrix, Isa::detect(), &x);
-                assert_product(&out, &wide(&x), &w, [n, k], 2e-6, &format!("{dtype} {m}x{k}x{n}"));
+                let what = format!("{dtype} {m}x{k}x{n}");
+                let rounded: Vec<f64> = x.iter().map(|v| half::bf16::from_f32(*v).to_f64()).collect();
+                let held = if dtype == Dtype::Bf16 { rounded } else { wide(&x) };
+                assert_product(&out, &held, &w, [n, k], 2e-6, &what);
+                // bf16 has eight digits.
+                assert_product(&out, &wide(&x), &w, [n, k], 1.0 / 256.0, &what);
             }
         }
     }
@@ -166,6 +171,7 @@ fn every_element_has_the_same_bits_on_every_way() {
     let shapes =
         [(Dtype::F32, 67, 1100), (Dtype::F16, 37, 333), (Dtype::Bf16, 130, 70), (Dtype::F32, 515, 64)]
             .into_iter()
+            .chain([(Dtype::Bf16, 9, 4133)])
             .chain(QUANTISED.map(|dtype| (dtype, 83, 768)));
     for (dtype, n, k) in shapes {
         let (matrix, _) = matrix(dtype, n, k, 5);

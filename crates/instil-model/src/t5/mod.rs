@@ -24,7 +24,7 @@ pub(crate) use self::load::embedding;
 use self::position::{Buckets, Sees, Shifts};
 use crate::decoder::{BLOCK, Cache, Cost, Segment, Step};
 use crate::kernel::shifted::{self, Shifted};
-use crate::kernel::{Dtype, Matrix, attend, rows};
+use crate::kernel::{Matrix, attend, rows};
 
 /// An encoder-decoder with its weights.
 pub struct T5 {
@@ -103,8 +103,8 @@ impl T5 {
 
     /// What a pass over the decoder's rows takes at least; attention, which depends on the rows, isn't counted.
     pub fn cost(&self) -> Cost {
-        let mut cost = Cost { head: self.head.weight.n() * self.head.weight.k(), ..Cost::default() };
-        cost.bytes = self.head.weight.bytes();
+        let head = &self.head.weight;
+        let mut cost = Cost { bytes: head.bytes(), row: 0, head: head.n() * head.k(), dtype: head.dtype() };
         for block in &self.decoder.blocks {
             let of = |attention: &'_ Projections, all: bool| {
                 let Projections { q, k, v, o } = attention;
@@ -119,7 +119,7 @@ impl T5 {
             for matrix in matrices {
                 cost.bytes += matrix.bytes();
                 cost.row += matrix.n() * matrix.k();
-                cost.integers = matches!(matrix.dtype(), Dtype::Q8_0 | Dtype::Q4K | Dtype::Q6K);
+                cost.dtype = matrix.dtype();
             }
         }
         cost

@@ -77,8 +77,13 @@ fn losses_are_those_of_the_engine() {
             let targets = example.targets();
             let own = &packed[from..from + targets];
             from += targets;
-            // Quantised weights are multiplied with rows rounded to 8 bits, and roundings fall to either side.
-            let allowed = if name.contains("q8") || name.contains("q4") { 1e-2 } else { 1e-4 };
+            // Quantised weights are multiplied with rows rounded to 8 bits, and roundings fall to either side; the engine
+            // rounds rows to bf16 beside bf16 weights, training doesn't.
+            let allowed = match name {
+                "llama-bf16" => 2e-2,
+                _ if name.contains("q8") || name.contains("q4") => 1e-2,
+                _ => 1e-4,
+            };
             let far = (mean(own) - wanted / targets as f64).abs();
             assert!(far < allowed, "{name}: {far} nats from the engine");
             assert!(*own == alone, "{name}: packed otherwise than alone");

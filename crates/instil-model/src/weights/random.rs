@@ -174,6 +174,7 @@ mod tests {
     use super::*;
     use crate::bench::{Job, measure};
     use crate::engine::{Engine, Settings};
+    use crate::kernel::Dtype;
 
     #[test]
     fn a_random_model_is_loaded_and_measured() {
@@ -194,7 +195,7 @@ mod tests {
         assert!(engine.capabilities().constrains);
         let cost = engine.cost();
         assert_eq!(cost.row, 2 * (64 * 64 * 2 + 32 * 64 * 2 + 3 * 96 * 64));
-        assert_eq!((cost.head, cost.integers), (300 * 64, true));
+        assert_eq!((cost.head, cost.dtype), (300 * 64, Dtype::Q8_0));
         let limits = engine.limits();
         assert!(limits.bytes > 1e8 && limits.f32 > 1e8 && limits.i8 > 1e8, "{limits:?}");
         for job in [Job::Read { prompts: 1 }, Job::Write { texts: 2, tokens: 4 }] {

@@ -10,6 +10,10 @@ const LOGIT: f32 = 1e-4;
 const NATS: f64 = 1e-3;
 /// Quantised weights are multiplied with quantised activations here, and with f32 in the reference.
 const QUANTISED_LOGIT: f32 = 0.25;
+/// The same of bf16 weights and activations rounded to bf16, and nats of a whole completion. transformers 5.23 in bf16 is up
+/// to 0.107 and 0.13 away from its own f32.
+const BF16_LOGIT: f32 = 0.08;
+const BF16_NATS: f64 = 0.05;
 
 fn is_quantised(model: &str) -> bool {
     model.contains("q8_0") || model.contains("q4_k") || model.contains("awq") || model.contains("gptq")
@@ -32,7 +36,11 @@ fn logits_are_those_of_transformers() {
         let wanted = wanted.concat();
         assert_eq!(found.len(), wanted.len(), "{model}");
         let far = found.iter().zip(&wanted).map(|(one, two)| (one - two).abs()).fold(0.0, f32::max);
-        let allowed = if is_quantised(&model) { QUANTISED_LOGIT } else { LOGIT };
+        let allowed = match &*model {
+            "llama-bf16" => BF16_LOGIT,
+            quantised if is_quantised(quantised) => QUANTISED_LOGIT,
+            _ => LOGIT,
+        };
         assert!(far <= allowed, "{model}: logits are up to {far} away");
     }
 }
@@ -71,8 +79,9 @@ fn log_likelihoods_are_those_of_transformers() {
                     f64::from(row[tokens[place] as usize]) - total.ln()
                 })
                 .sum();
+            let allowed = if model == "llama-bf16" { BF16_NATS } else { NATS };
             assert!(
-                (sum - scored.log_likelihood).abs() < NATS,
+                (sum - scored.log_likelihood).abs() < allowed,
                 "{model}: {sum}, not {}",
                 scored.log_likelihood
             );

@@ -25,7 +25,9 @@ fn scores_are_those_of_transformers() {
             .collect();
         let found = engine(&model, &Settings::default()).score_tokens(&texts).unwrap();
         for (found, wanted) in found.iter().zip(&scores) {
-            assert!((found + wanted.log_likelihood).abs() < 1e-3, "{model}: {found}");
+            // Beside bf16 weights activations are rounded to bf16.
+            let allowed = if model == "llama-bf16" { 0.05 } else { 1e-3 };
+            assert!((found + wanted.log_likelihood).abs() < allowed, "{model}: {found}");
         }
     }
 }

@@ -7,11 +7,11 @@ use std::arch::x86_64::*;
 
 use super::{Simd, Work};
 
-/// AVX-512 F, BW, DQ, VL and VNNI: one register is sixteen lanes.
+/// AVX-512 F, BW, DQ, VL and VNNI, and BF16 if so: one register is sixteen lanes.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512;
+pub(crate) struct Avx512<const BF16: bool>;
 
-impl Simd for Avx512 {
+impl<const BF16: bool> Simd for Avx512<BF16> {
     type F = __m512;
     type I = __m512i;
     type B = __m512i;
@@ -27,9 +27,14 @@ impl Simd for Avx512 {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
         #[inline(never)]
         unsafe fn with_features<W: Work>(work: W) -> W::Out {
-            unsafe { work.run::<Avx512>() }
+            unsafe { work.run::<Avx512<false>>() }
         }
-        unsafe { with_features(work) }
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")]
+        #[inline(never)]
+        unsafe fn with_bf16<W: Work>(work: W) -> W::Out {
+            unsafe { work.run::<Avx512<true>>() }
+        }
+        unsafe { if BF16 { with_bf16(work) } else { with_features(work) } }
     }
 
     #[inline(always)]
@@ -50,14 +55,6 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn store(p: *mut f32, v: Self::F) {
         unsafe { _mm512_storeu_ps(p, v) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_bf16(p: *const u8) -> Self::F {
-        unsafe {
-            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
-        }
     }
 
     #[inline(always)]
@@ -155,6 +152,28 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn dot_bf16(acc: Self::F, x: Self::B, w: Self::B) -> Self::F {
+        unsafe {
+            if BF16 {
+                // Sixteen pairs of bf16 are the same bits in either type.
+                let pairs = |v: __m512i| std::mem::transmute::<__m512i, __m512bh>(v);
+                return _mm512_dpbf16_ps(acc, pairs(x), pairs(w));
+            }
+            let high = _mm512_set1_epi32(0xFFFF_0000_u32.cast_signed());
+            let one = _mm512_fmadd_ps(
+                _mm512_castsi512_ps(_mm512_and_si512(x, high)),
+                _mm512_castsi512_ps(_mm512_and_si512(w, high)),
+                acc,
+            );
+            _mm512_fmadd_ps(
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(x)),
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(w)),
+                one,
+            )
+        }
+    }
+
+    #[inline(always)]
     unsafe fn prefetch(p: *const u8) {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
     }
@@ -220,16 +239,6 @@ impl Simd for Avx2 {
         unsafe {
             _mm256_storeu_ps(p, v[0]);
             _mm256_storeu_ps(p.add(8), v[1]);
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn load_bf16(p: *const u8) -> Self::F {
-        unsafe {
-            halves!(h => {
-                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.add(16 * h).cast()));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
-            })
         }
     }
 
@@ -346,6 +355,25 @@ impl Simd for Avx2 {
                 let signed = _mm256_xor_si256(w[h], _mm256_set1_epi8(-128));
                 let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(signed), _mm256_sign_epi8(x, signed));
                 _mm256_add_epi32(acc[h], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+            })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_bf16(acc: Self::F, x: Self::B, w: Self::B) -> Self::F {
+        unsafe {
+            halves!(h => {
+                let high = _mm256_set1_epi32(0xFFFF_0000_u32.cast_signed());
+                let one = _mm256_fmadd_ps(
+                    _mm256_castsi256_ps(_mm256_and_si256(x[h], high)),
+                    _mm256_castsi256_ps(_mm256_and_si256(w[h], high)),
+                    acc[h],
+                );
+                _mm256_fmadd_ps(
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(x[h])),
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(w[h])),
+                    one,
+                )
             })
         }
     }
