@@ -7,14 +7,16 @@
 //! PROMPTS.json is a list of objects with `ids` and `text`. Prints one line of JSON: load_seconds, seconds, prompt_tokens,
 //! new_tokens, guessed tokens and those of them that came, and a hash of all tokens' text, which is the same whatever the
 //! settings. With `--score` the prompts are scored instead: `nll` is the sum over every token after a prompt's first, in
-//! nats. With `--constrain` completions are held to pairs of a kind of task over the text, and end.
+//! nats. With `--constrain` completions are held to pairs of a kind of task over the text, and end; with `--constrain choice`
+//! to one of the text's quarters. `step_ms` is the mean time from one piece of a text to the next, before a pipe and after it:
+//! with `--sequences 1 --no-speculation` that is a step.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use instil::TaskKind;
 use instil::lm::{Constraint, Pair, Sampling};
@@ -30,7 +32,7 @@ struct Prompt {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut paths = Vec::new();
-    let (mut is_scored, mut kind) = (false, None);
+    let (mut is_scored, mut held) = (false, Held::Free);
     let mut sampling = Sampling { temperature: 0.0, max_tokens: 64, ..Sampling::default() };
     let mut settings = Settings::default();
     let mut arguments = std::env::args().skip(1);
@@ -39,7 +41,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         match argument.as_str() {
             "--new" => sampling.max_tokens = value()?.parse()?,
             "--temperature" => sampling.temperature = value()?.parse()?,
-            "--constrain" => kind = Some(TaskKind::parse(&value()?)?),
+            "--constrain" => {
+                held = match value()?.as_str() {
+                    "choice" => Held::Choice,
+                    kind => Held::Pair(TaskKind::parse(kind)?),
+                }
+            }
             "--threads" => settings.threads = value()?.parse()?,
             "--quantize" => settings.weights.quantize = value()?.parse()?,
             "--sequences" => settings.sequences = value()?.parse()?,
@@ -60,6 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let mut hash = blake3::Hasher::new();
     let mut sum = 0.0;
+    let mut steps = [(Duration::ZERO, 0_u32); 2];
     let new_tokens = if is_scored {
         let texts: Vec<Tokens> =
             prompts.into_iter().map(|prompt| Tokens { tokens: prompt.ids, from: 1 }).collect();
@@ -69,41 +77,65 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         0
     } else {
-        complete(&engine, prompts, &sampling, kind, &mut hash)?
+        complete(&engine, prompts, &sampling, held, (&mut hash, &mut steps))?
     };
     let seconds = start.elapsed().as_secs_f64();
+    let milliseconds =
+        |(time, steps): (Duration, u32)| (steps > 0).then(|| 1e3 * time.as_secs_f64() / f64::from(steps));
     println!(
         "{}",
         serde_json::json!({
             "load_seconds": load_seconds, "seconds": seconds,
             "prompt_tokens": prompt_tokens, "new_tokens": new_tokens, "nll": sum,
-            "guessed": engine.guesses().0, "guessed_right": engine.guesses().1,
+            "step_ms": steps.map(milliseconds), "guessed": engine.guesses().0, "guessed_right": engine.guesses().1,
             "hash": &hash.finalize().to_hex()[..16],
         })
     );
     Ok(())
 }
 
+/// What completions are held to.
+#[derive(Clone, Copy)]
+enum Held {
+    Free,
+    Pair(TaskKind),
+    Choice,
+}
+
+impl Held {
+    fn constraint(self, text: String) -> Constraint {
+        match self {
+            Self::Free => Constraint::Free,
+            Self::Pair(kind) => Constraint::Pair(Arc::new(Pair { kind, passage: text, labels: Vec::new() })),
+            Self::Choice => {
+                let words: Vec<&str> = text.split_whitespace().collect();
+                let quarters = words.chunks(words.len().div_ceil(4).max(1));
+                Constraint::Choice(quarters.map(|words| words.join(" ")).collect())
+            }
+        }
+    }
+}
+
 /// Completes all prompts, by exactly as many tokens as may come where nothing constrains them; gives the number of new
-/// tokens.
+/// tokens, a hash of the texts, and for how long and how often a piece of text followed another, before a pipe and after
+/// it.
 fn complete(
     engine: &Engine,
     prompts: Vec<Prompt>,
     sampling: &Sampling,
-    kind: Option<TaskKind>,
-    hash: &mut blake3::Hasher,
+    held: Held,
+    (hash, steps): (&mut blake3::Hasher, &mut [(Duration, u32); 2]),
 ) -> Result<u64, Box<dyn Error>> {
     let mut stream = engine.stream();
     let requests = (0..).zip(prompts).map(|(id, prompt)| TokenRequest {
-        ends: kind.is_some(),
-        constraint: kind.map_or(Constraint::Free, |kind| {
-            Constraint::Pair(Arc::new(Pair { kind, passage: prompt.text, labels: Vec::new() }))
-        }),
+        ends: !matches!(held, Held::Free),
+        constraint: held.constraint(prompt.text),
         ..TokenRequest::new(id, prompt.ids, sampling.clone())
     });
     stream.ask_tokens(requests.collect());
     let mut texts = BTreeMap::new();
     let mut new_tokens = 0;
+    let mut pieces: BTreeMap<_, (Instant, String)> = BTreeMap::new();
     loop {
         match stream.wait()? {
             Streamed::Event(Event::Done { request, completion, .. }) => {
@@ -113,7 +145,18 @@ fn complete(
             Streamed::Event(Event::Refused { request, why, .. }) => {
                 return Err(format!("prompt {request}: {why}").into());
             }
-            Streamed::Event(Event::Prompt { .. } | Event::Text { .. }) | Streamed::Waiting => {}
+            Streamed::Event(Event::Text { request, text, .. }) => {
+                let now = Instant::now();
+                let Some((last, before)) = pieces.get_mut(&request) else {
+                    pieces.insert(request, (now, text));
+                    continue;
+                };
+                let (time, count) = &mut steps[usize::from(before.contains("<|pipe|>"))];
+                (*time, *count) = (*time + (now - *last), *count + 1);
+                *last = now;
+                before.push_str(&text);
+            }
+            Streamed::Event(Event::Prompt { .. }) | Streamed::Waiting => {}
             Streamed::Idle => break,
         }
     }
