@@ -26,7 +26,8 @@ impl Log {
         // A training that begins anew, unless a checkpoint says otherwise: one that is whole, and not what a kill left.
         let entries = fs::read_dir(folder.run().join("checkpoints"));
         let is_whole = |name: std::ffi::OsString| name.to_string_lossy().starts_with("step-");
-        if !entries.is_ok_and(|mut all| all.any(|entry| entry.is_ok_and(|entry| is_whole(entry.file_name())))) {
+        if !entries.is_ok_and(|mut all| all.any(|entry| entry.is_ok_and(|entry| is_whole(entry.file_name()))))
+        {
             log.keep(0)?;
         }
         Ok(log)
