@@ -5,7 +5,7 @@ use instil_model::bench::{Job, measure};
 use instil_model::engine::{Engine, Event, Finish, Settings, Streamed, TokenRequest, Tokens};
 use instil_model::weights::{Options, Quantize};
 
-use crate::t5::{Golden, MODELS, folder};
+use crate::t5::{Golden, MODELS, folder, near};
 
 fn settings() -> Settings {
     Settings { weights: Options { quantize: Quantize::None, ..Options::default() }, ..Settings::default() }
@@ -133,7 +133,7 @@ fn scores_are_those_of_transformers() {
         let found = engine.score_tokens(&texts).unwrap();
         for (found, one) in found.iter().zip(twice) {
             assert!(
-                (found + one.log_likelihood).abs() < 1e-3,
+                (found + one.log_likelihood).abs() < near(model),
                 "{model}: {found}, not {}",
                 -one.log_likelihood
             );

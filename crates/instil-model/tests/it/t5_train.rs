@@ -10,7 +10,7 @@ use instil_model::train::{AdamW, Example, Length, Lora, Method, Plan, Schedule, 
 use instil_model::weights::{Checkpoint, Merge, Options, Quantize};
 use serde::Deserialize;
 
-use crate::t5::{MODELS, folder, json};
+use crate::t5::{BF16, MODELS, folder, json};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -175,7 +175,9 @@ fn an_adapter_is_read_again_and_merged() {
         let read = Adapter::read(&out.path().join("adapter")).unwrap();
         assert!(read.modules.contains_key("decoder.block.1.layer.1.EncDecAttention.k"));
         let found = scores(&engine(&folder(model), Some(&out.path().join("adapter"))), &examples);
-        assert!((found - after).abs() < 1e-4, "{model}: {found}, not {after}");
+        // The trainer's weights are in f32.
+        let near = if model == BF16 { 1e-2 } else { 1e-4 };
+        assert!((found - after).abs() < near, "{model}: {found}, not {after}");
         let merged = out.path().join("merged");
         let merge = Merge { dtype: Some(instil_model::weights::WriteAs::F32), ..Merge::default() };
         merge.write(&opened(model), read, &merged, &mut |_, _| ControlFlow::Continue(())).unwrap();

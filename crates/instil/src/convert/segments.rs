@@ -44,7 +44,8 @@ impl Form for Segments {
         for turn in &record.turns {
             let label = turn.role == Role::Assistant;
             let said = match &turn.content {
-                Content::Text(text) => text.clone(),
+                // What a segment has besides stays.
+                Content::Text(text) if is_same => text.clone(),
                 _ => text_of(turn, losses),
             };
             let mut segment = json!({"text": said, "label": label});

@@ -1081,6 +1081,20 @@ fn parts(record: &Record) -> Vec<(Loss, String)> {
     ]
 }
 
+/// What a turn with text had besides was lost in segments, and not said.
+#[test]
+fn segments_say_what_turns_lose() {
+    let [from, to] = ["prompt-completion-messages", "segments"].map(|name| Shape::parse(name).unwrap());
+    let row = json!({
+        "prompt": [{"role": "user", "content": "Where?", "mood": "curious"}],
+        "completion": [{"role": "assistant", "content": "Here."}],
+    });
+    let record = from.read(&object(row)).remove(0).unwrap();
+    let written = to.write(&record).unwrap();
+    assert_eq!(written.losses.kinds(), [Loss::TurnExtra]);
+    assert_eq!(written.row["segments"][0]["text"], "Where?");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(6000))]
 
