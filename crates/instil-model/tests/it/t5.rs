@@ -13,9 +13,9 @@ use crate::golden::{folder as decoder_folder, largest};
 /// f32 implementations lie some 1e-5 apart.
 const LOGIT: f32 = 1e-4;
 const NATS: f64 = 1e-3;
-/// Weights in bf16 are multiplied with activations in bf16 here, and with f32 in the reference.
+/// Weights in bf16 are multiplied with activations in bf16 here, and with f32 in the reference: of a hundred nats.
 const BF16_LOGIT: f32 = 0.2;
-const BF16_NATS: f64 = 0.05;
+const BF16_NATS: f64 = 0.2;
 /// Quantised weights are multiplied with quantised activations here, and with f32 in the reference.
 const QUANTISED_LOGIT: f32 = 0.35;
 
