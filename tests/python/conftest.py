@@ -1,5 +1,6 @@
 """What the tests of the Python package share. They need the wheel, pyarrow and pytest, and nothing else."""
 
+import signal
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,9 @@ PASSAGES = [
     "The lease ends on 3 March 2031. The tenant must give notice six months before that date, or the lease goes on.",
     "Mr. Aldous moved the boat within two days of being told. Heavy rain on 3 August had flushed the bay clean.",
 ]
+
+# A shell that runs this in the background has it ignore Ctrl-C, which tests send; programs started from here do so, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
