@@ -61,6 +61,9 @@ pub(crate) struct Progress {
     quiet: bool,
     started: Instant,
     shown: Instant,
+    /// When the first step of a training that was seen had ended, and which it was: what was before it, reading and learning a
+    /// tokenizer, comes once, and a training that goes on begins in the middle.
+    stepped: Option<(Instant, u64)>,
 }
 
 impl Progress {
@@ -70,7 +73,7 @@ impl Progress {
             ProgressBar::new_spinner().with_style(style)
         });
         let now = Instant::now();
-        Self { bar, quiet, started: now, shown: now }
+        Self { bar, quiet, started: now, shown: now, stepped: None }
     }
 
     /// Called after every step of the road; `read` is the share of the input that is read, where that is known.
@@ -111,7 +114,8 @@ impl Progress {
     pub(crate) fn watch_training(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         match event {
             Event::Step(step) => {
-                self.show(Some(step.step as f64 / step.of as f64), |started| step_line(started, step))
+                let (since, first) = *self.stepped.get_or_insert((Instant::now(), step.step as u64));
+                self.show(Some(step.step as f64 / step.of as f64), |_| step_line(since, first, step))
             }
             Event::Validated { step, loss } => {
                 if !self.quiet {
@@ -257,15 +261,18 @@ fn transfer_line(started: Instant, transfer: &Transfer) -> String {
     line
 }
 
-/// How a training goes on.
-fn step_line(started: Instant, step: &Step) -> String {
+/// How a training goes on, whose step `first` had ended when it was `since`.
+fn step_line(since: Instant, first: u64, step: &Step) -> String {
     let Step { step, of, loss, learning_rate, tokens, seconds, .. } = *step;
-    let left = Duration::from_secs_f64(started.elapsed().as_secs_f64() / step as f64 * (of - step) as f64);
     let rate = tokens as f64 / seconds;
-    format!(
-        "step {step} of {of}, loss {loss:.4}, learning rate {learning_rate:.1e}, {rate:.0} tokens/s, {} left",
-        HumanDuration(left)
-    )
+    let mut line =
+        format!("step {step} of {of}, loss {loss:.4}, learning rate {learning_rate:.1e}, {rate:.0} tokens/s");
+    let steps = step as u64 - first;
+    if steps > 0 && step < of {
+        let left = since.elapsed().as_secs_f64() / steps as f64 * (of - step) as f64;
+        line += &format!(", {} left", HumanDuration(Duration::from_secs_f64(left)));
+    }
+    line
 }
 
 /// How making rows goes on.

@@ -170,6 +170,7 @@ pub(crate) fn unify_over(step: &mut Unify, what: UnifyWhat) {
         step.seed = seed;
     }
     step.diversify |= what.diversify;
+    step.keep_rest |= what.keep_rest;
 }
 
 /// Puts the flags that say how to run over a recipe's step of `unify`.

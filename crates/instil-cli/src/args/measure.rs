@@ -101,7 +101,7 @@ pub(crate) struct EvalArgs {
     #[arg(long)]
     pub(crate) list: bool,
 
-    /// The benchmarks' rows: files, or a folder to look in [default: the Hub's cache]
+    /// The benchmarks' rows: files, or folders to look in [default: the Hub's cache]
     #[arg(long, value_delimiter = ',', value_name = "PATHS")]
     pub(crate) data: Vec<String>,
 

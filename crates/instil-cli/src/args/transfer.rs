@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use instil::recipe::Unify;
 
 use super::ModelArgs;
 
@@ -84,6 +85,30 @@ pub(crate) struct TransferArgs {
 }
 
 impl TransferArgs {
+    /// What a recipe's step says of it, which is taken out of the step: rows are made with the definitions alone.
+    pub(crate) fn taken(step: &mut Unify) -> Self {
+        Self {
+            model: step.model.take(),
+            adapter: step.adapter.take(),
+            endpoint: step.endpoint.take(),
+            replay: step.replay.take().map(PathBuf::from),
+            quantize: step.quantize.take(),
+            concurrency: step.concurrency.take(),
+            timeout: step.timeout.take(),
+            seeds: step.seeds.take().map(PathBuf::from),
+            candidates: step.candidates.take(),
+            scorer: step.scorer.take(),
+            reference: step.reference.take().unwrap_or_default(),
+            prompt_file: None,
+            prices: step.prices.take(),
+            cap_calls: step.cap_calls.take(),
+            cap_tokens: step.cap_tokens.take(),
+            cap_money: step.cap_money.take(),
+            make_pairs: step.make_pairs.take().map(PathBuf::from),
+            judge: None,
+        }
+    }
+
     /// Whether anybody is to write.
     pub(crate) fn has_model(&self) -> bool {
         self.model.is_some() || self.endpoint.is_some() || self.replay.is_some()

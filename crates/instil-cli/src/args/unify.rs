@@ -63,6 +63,10 @@ pub(crate) struct UnifyWhat {
     #[arg(long, value_name = "FILE")]
     pub(crate) definitions: Option<String>,
 
+    /// Write rows that rules can't bring to the style as they are, instead of leaving them out
+    #[arg(long)]
+    pub(crate) keep_rest: bool,
+
     /// Write what became of each task to this file: how it was read, its definition, the checks
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<String>,

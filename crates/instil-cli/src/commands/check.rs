@@ -9,7 +9,7 @@ use instil::source::adapter::Adapter;
 use instil::{Error, Result};
 use serde_json::json;
 
-use crate::args::{CheckArgs, How, TrainHow};
+use crate::args::{CheckArgs, How, HowOfAll, TrainHow};
 use crate::settings::Local;
 use crate::{exit, output, settings};
 
@@ -49,9 +49,15 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
             Path::new(path).components().filter(|c| *c != Component::CurDir).collect::<PathBuf>()
         };
         let reads = reads(&step);
+        // A part of an output, a folder of outputs, or a pattern of them.
+        let is_of = |path: &str, output: &str| {
+            let begin = path.split(['*', '?', '[']).next().unwrap_or(path);
+            plain(path).starts_with(plain(output))
+                || plain(output).starts_with(plain(path))
+                || begin.len() < path.len() && output.starts_with(begin)
+        };
         let is_made = |path: &&&str| {
-            made[..number - 1].iter().any(|output| plain(path).starts_with(plain(output)))
-                && !Path::new(path).exists()
+            made[..number - 1].iter().any(|output| is_of(path, output)) && !Path::new(path).exists()
         };
         let missing: Vec<&str> = reads.iter().filter(is_made).copied().collect();
         if !missing.is_empty() {
@@ -82,7 +88,8 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
                 super::train::execute(*step, &how)?;
             }
             Step::Unify(step) => {
-                super::unify::show(&step, args.json)?;
+                let how = HowOfAll { dry_run: true, json: args.json, ..HowOfAll::default() };
+                super::unify::execute(*step, &how)?;
             }
             Step::Cook(step) => {
                 super::cook::show(&step, args.json)?;
@@ -121,7 +128,16 @@ fn reads(step: &Step) -> Vec<&str> {
         Step::Train(step) => {
             reads.extend(step.init_adapter.as_deref().into_iter().chain([step.model.as_str()]))
         }
-        Step::Eval(step) => reads.extend(step.adapter.as_deref().into_iter().chain([step.model.as_str()])),
+        Step::Mix(step) => reads.extend(step.learn.as_deref()),
+        Step::Unify(step) => reads.extend(
+            [&step.model, &step.adapter, &step.scorer, &step.definitions]
+                .into_iter()
+                .filter_map(Option::as_deref),
+        ),
+        Step::Eval(step) => {
+            reads.extend(step.adapter.as_deref().into_iter().chain([step.model.as_str()]));
+            reads.extend(step.data.iter().map(String::as_str));
+        }
         _ => {}
     }
     reads

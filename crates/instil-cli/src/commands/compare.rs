@@ -37,7 +37,7 @@ pub(crate) fn execute(step: &Compare, overwrite: bool, json: bool) -> Result<u8>
 }
 
 /// When and on what: `22 Nov 2026, 2 processors`.
-fn note() -> String {
+pub(crate) fn note() -> String {
     let date = httpdate::fmt_http_date(SystemTime::now());
     let day: Vec<&str> = date.split(' ').skip(1).take(3).collect();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);

@@ -63,7 +63,7 @@ pub(crate) fn run(file: &Path, output: Option<String>, how: &HowOfAll) -> Result
             if how.json {
                 output::data(&serde_json::to_string(&evidence).expect("evidence is plain values"));
             } else {
-                output::data(&report::page(&learn, &evidence, false));
+                output::data(&report::page(&learn, &evidence, false, &super::compare::note()));
             }
             if !how.quiet {
                 runner.say(&format!("the mix is in `{}`, the evidence beside it", runner.inside("mix")));
@@ -316,15 +316,20 @@ impl Runner<'_> {
 
     fn write(&self, evidence: &Evidence) -> Result<()> {
         let plot = plot::svg(evidence);
-        let page = report::page(self.learn, evidence, plot.is_some());
+        let page = report::page(self.learn, evidence, plot.is_some(), &super::compare::note());
         let text = serde_json::to_string_pretty(&json!({"recipe": self.learn, "evidence": evidence}))
             .expect("evidence is plain values");
         let files = [("evidence.json", Some(text)), ("plot.svg", plot), ("README.md", Some(page))];
+        let folder = match self.learn.page.as_str() {
+            "" => Path::new(&self.learn.output),
+            page => Path::new(page),
+        };
+        let failed = |path: &Path| Error::output(format!("failed to write `{}`", path.display()));
+        std::fs::create_dir_all(folder).map_err(|e| failed(folder).because(e))?;
         for (name, text) in files {
-            let path = self.inside(name);
             if let Some(text) = text {
-                std::fs::write(&path, text)
-                    .map_err(|e| Error::output(format!("failed to write `{path}`")).because(e))?;
+                let path = folder.join(name);
+                std::fs::write(&path, text).map_err(|e| failed(&path).because(e))?;
             }
         }
         Ok(())

@@ -1,11 +1,13 @@
 //! `mix`: several datasets to one, in proportions.
 
+use std::path::Path;
+
 use indicatif::HumanCount;
-use instil::Result;
 use instil::ledger::SetCount;
 use instil::recipe::{Mix, Step};
 use instil::reject::Stage;
 use instil::run::{Done, MixPlan, MixShares, Report};
+use instil::{Error, Result};
 use serde_json::json;
 
 use crate::args::{HowOfAll, MixArgs};
@@ -26,8 +28,30 @@ pub(crate) fn run(args: MixArgs) -> Result<u8> {
 
 /// Runs one settled step and says how it went.
 pub(crate) fn execute(mut step: Mix, how: &HowOfAll) -> Result<u8> {
+    if let Some(file) = learnt(&step)? {
+        return super::learn::run(file, Some(step.output.clone()), how);
+    }
     settings::mix_how_over(&mut step, how);
     super::execute(step, how, |step| (&mut step.output, &mut step.keep_run), show, to_path)
+}
+
+/// The file that says how a step's proportions are learnt, if they are.
+///
+/// # Errors
+/// When the step has settings that would stand in that file.
+fn learnt(step: &Mix) -> Result<Option<&Path>> {
+    let Some(file) = &step.learn else { return Ok(None) };
+    let alone = Mix { learn: Some(file.clone()), output: step.output.clone(), ..Mix::default() };
+    if *step != alone {
+        let differences = Step::from(step.clone()).differences(&alone.into());
+        let keys: Vec<&str> = differences.iter().filter_map(|line| Some(line.split_once(':')?.0)).collect();
+        return Err(Error::usage(format!(
+            "a mix that is learnt has no settings but `learn` and `output`: {}",
+            keys.join(", ")
+        ))
+        .with_hint(format!("what is mixed, and how, stands in `{file}`")));
+    }
+    Ok(Some(Path::new(file)))
 }
 
 /// Runs a step; `shown` is what the user calls its output.
@@ -89,6 +113,9 @@ fn say(step: &Mix, plan: &MixPlan, shown: &str, done: &Done, report: &Report) {
 
 /// Prints what a step would do.
 pub(crate) fn show(step: &Mix, as_json: bool) -> Result<u8> {
+    if let Some(file) = learnt(step)? {
+        return super::learn::look(file, as_json);
+    }
     let plan = MixPlan::of(step)?;
     let mut progress = Progress::start(false);
     let shares = plan.shares(step, &mut |rows| progress.watch_counted(rows))?;

@@ -6,7 +6,7 @@ use instil::{Error, Result};
 use crate::args::{RunArgs, TrainHow};
 use crate::{exit, output};
 
-pub(crate) fn run(args: RunArgs) -> Result<u8> {
+pub(crate) fn run(mut args: RunArgs) -> Result<u8> {
     let mut recipe = Recipe::read(&args.recipe)?;
     if let Some(path) = args.output {
         match recipe.step.as_mut_slice() {
@@ -21,6 +21,8 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
         }
     }
     let steps = recipe.step.len();
+    // Broken off, the chain goes on where it was only if a step knows that its file is whole.
+    args.how.of_all.keep_run |= steps > 1;
     let mut worst = exit::DONE;
     for (number, step) in (1..).zip(recipe.step) {
         if step.output().is_empty() {

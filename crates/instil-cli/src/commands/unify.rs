@@ -3,14 +3,14 @@
 mod transfer;
 
 use indicatif::HumanCount;
-use instil::Result;
 use instil::recipe::{Step, Unify};
 use instil::reject::Stage;
 use instil::run::{Done, Report, Unified, UnifyPlan, look_unify};
 use instil::unify::TaskReport;
+use instil::{Error, Result};
 use serde_json::json;
 
-use crate::args::{HowOfAll, UnifyArgs};
+use crate::args::{HowOfAll, TransferArgs, UnifyArgs};
 use crate::progress::Progress;
 use crate::tables::{plural, reasons, table};
 use crate::{exit, output, settings};
@@ -32,16 +32,30 @@ pub(crate) fn run(args: UnifyArgs) -> Result<u8> {
         None if how.dry_run => "out.jsonl".to_owned(),
         output => super::output_of(output, &how)?,
     };
-    if model.has_model()
-        && let Some(code) = transfer::before(&mut step, &model, &how)?
-    {
-        return Ok(code);
-    }
-    execute(step, &how)
+    written(step, &model, &how)
 }
 
 /// Runs one settled step and says how it went.
 pub(crate) fn execute(mut step: Unify, how: &HowOfAll) -> Result<u8> {
+    let model = TransferArgs::taken(&mut step);
+    if let Some(code) = transfer::alone(&step, Some(&step.output), &model, how)? {
+        return Ok(code);
+    }
+    written(step, &model, how)
+}
+
+/// Has a model, if one is named, write the definitions that rules can't, and makes the rows.
+fn written(mut step: Unify, model: &TransferArgs, how: &HowOfAll) -> Result<u8> {
+    if model.candidates == Some(0) {
+        return Err(
+            Error::usage("a definition can't be chosen of 0 candidates").with_hint("1 is written greedily")
+        );
+    }
+    if model.has_model()
+        && let Some(code) = transfer::before(&mut step, model, how)?
+    {
+        return Ok(code);
+    }
     settings::unify_how_over(&mut step, how);
     super::execute(step, how, |step| (&mut step.output, &mut step.keep_run), show, to_path)
 }
@@ -93,6 +107,10 @@ fn say(plan: &UnifyPlan, unified: &Unified, shown: &str, how: &HowOfAll, done: &
                     "words of the template stand in the content of {}; they were taken apart at the first place",
                     plural(usize::try_from(*ambiguous).unwrap_or(usize::MAX), "row"),
                 ));
+            }
+            if let Some(as_it_was) = ledger.repairs.get("as_it_was") {
+                let rows = plural(usize::try_from(*as_it_was).unwrap_or(usize::MAX), "row");
+                output::talk(&format!("rules can't bring {rows} to the style; they stay as they were"));
             }
             let rows = HumanCount(report.rows);
             output::talk(&format!(

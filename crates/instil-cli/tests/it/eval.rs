@@ -325,3 +325,26 @@ fn rules_of_templates_have_a_ceiling_and_explain_gains() {
         place.told(&[&of[..], &["--replay", "tuned.jsonl", "--before", "gone"]].concat())
     );
 }
+
+#[test]
+fn each_benchmark_finds_its_own_files_in_several_folders() {
+    let place = Place::new();
+    for (folder, name) in [("one", "left"), ("two", "right")] {
+        std::fs::create_dir(place.path(folder)).unwrap();
+        place.write(
+            &format!("{folder}/{name}.jsonl"),
+            format!("{{\"q\": \"Which side, {name}?\", \"a\": \"{name}\"}}\n"),
+        );
+        place.write(&format!("{folder}/other.jsonl"), "{\"q\": \"Nothing to do with it?\", \"a\": \"no\"}\n");
+        let benchmark = format!(
+            "name: {name}\ndata: [{{files: [{name}.jsonl], fields: {{q: q, a: a}}}}]\nprompts: [{{name: p, prompt: '{{{{ q }}}}'}}]\n\
+             references: a\ngenerate: {{max_tokens: 4}}\nmetrics: [exact_match]\n"
+        );
+        place.write(&format!("{name}.yaml"), benchmark);
+    }
+    let asked = place.ok(&["eval", "-b", "left.yaml,right.yaml", "--data", "one,two", "--dry-run", "--json"]);
+    let prompts: Vec<Value> = objects(&asked).into_iter().map(|row| row["prompt"].clone()).collect();
+    assert_eq!(prompts, ["Which side, left?", "Which side, right?"]);
+    let told = place.told(&["eval", "-b", "left.yaml", "--data", "two", "--dry-run"]);
+    assert!(told.contains("the folder `two` has no data of the benchmark `left`"), "{told}");
+}

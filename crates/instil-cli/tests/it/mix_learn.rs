@@ -224,3 +224,25 @@ fn a_run_that_is_killed_goes_on_to_the_same_evidence() {
     assert!(kills >= 2, "only {kills} kills came before the end");
     assert_eq!(read("straight"), read("killed"));
 }
+
+#[test]
+fn a_step_of_a_recipe_learns_proportions_and_its_page_goes_where_the_file_says() {
+    let place = place();
+    place.write("learn.toml", learn(&THREE, "page = \"pages/mix\"", RATE));
+    let step = "version = 1\n[[step]]\nverb = \"mix\"\nlearn = \"learn.toml\"\noutput = \"elsewhere\"\n";
+    place.write("recipe.toml", step);
+    let shown = place.ok(&["check", "recipe.toml"]);
+    assert!(shown.contains("tunes `base` on 48 rows of each of 3 sources"), "{shown}");
+    place.ok(&["run", "recipe.toml", "-q"]);
+    let page = std::fs::read_to_string(place.path("pages/mix/README.md")).unwrap();
+    assert!(page.contains("## Proportions"), "{page}");
+    assert!(place.path("pages/mix/evidence.json").exists() && place.path("elsewhere/mix/README.md").exists());
+    assert!(!place.path("elsewhere/README.md").exists() && !place.path("out").exists());
+
+    place.write("recipe.toml", format!("{step}rows = 7\nalpha = 0.5\n"));
+    let told = place.told(&["run", "recipe.toml"]);
+    assert!(
+        told.contains("a mix that is learnt has no settings but `learn` and `output`: alpha, rows"),
+        "{told}"
+    );
+}

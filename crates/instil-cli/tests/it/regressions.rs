@@ -188,3 +188,29 @@ fn one_odd_table_does_not_stop_a_folder_whatever_its_name() {
         assert!(told.starts_with("exit 2") && told.contains("`count`, `size`"), "{told}");
     }
 }
+
+#[test]
+fn a_chain_of_steps_goes_on_behind_its_single_files() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("notes")).unwrap();
+    place.write("notes/a.txt", NOTE);
+    let step = |verb: &str, input: &str, output: &str, rest: &str| {
+        format!("[[step]]\nverb = \"{verb}\"\ninput = [\"{input}\"]\noutput = \"{output}\"\n{rest}\n")
+    };
+    let steps = [
+        step("generate", "notes", "made/rows.jsonl", "format = \"messages\""),
+        step("convert", "made/*.jsonl", "pairs.jsonl", "to = \"prompt-completion\""),
+        step("unify", "later.jsonl", "unified.jsonl", "style = [\"last\"]"),
+    ];
+    place.write("r.toml", format!("version = 1\n{}", steps.concat()));
+    let told = place.told(&["check", "r.toml"]);
+    assert!(told.contains("step 2, convert, reads what an earlier step makes: made/*.jsonl"), "{told}");
+    let told = place.told(&["run", "r.toml"]);
+    assert!(told.starts_with("exit 2") && told.contains("later.jsonl"), "{told}");
+    let first = std::fs::metadata(place.path("made/rows.jsonl")).unwrap().modified().unwrap();
+
+    place.write("later.jsonl", "{\"instruction\":\"Add.\",\"input\":\"1 and 1\",\"output\":\"2\"}\n");
+    let told = place.told(&["run", "r.toml"]);
+    assert!(told.starts_with("exit 0") && told.contains("unified.jsonl"), "{told}");
+    assert_eq!(std::fs::metadata(place.path("made/rows.jsonl")).unwrap().modified().unwrap(), first);
+}

@@ -211,3 +211,25 @@ fn a_recipe_repeats_it() {
     assert_eq!(bytes("a.jsonl"), bytes("b.jsonl"));
     assert!(place.ok(&["check", "recipe.toml"]).contains("in the style `last`"));
 }
+
+#[test]
+fn what_rules_cannot_bring_to_the_style_may_stay_as_it_is() {
+    let place = Place::new();
+    let named = rows(Some("reading"), READING, &["one", "two", "three"], 40);
+    let bare: Vec<Value> = (0..40)
+        .map(|row| json!({"task": "bare", "prompt": format!("{row} + {}", row * 3), "completion": (row * 4).to_string()}))
+        .collect();
+    write(&place, "rows.jsonl", &[bare.clone(), named].concat());
+    let told = place.told(&["unify", "rows.jsonl", "--style", "last", "--keep-rest", "-o", "out.jsonl"]);
+    assert!(told.contains("rules can't bring 40 rows to the style; they stay as they were"), "{told}");
+    assert!(told.contains("80 rows of prompt-completion"), "{told}");
+    let out = read(&place, "out.jsonl");
+    assert_eq!(out.len(), 80);
+    for (row, bare) in out.iter().zip(&bare) {
+        assert_eq!((&row["prompt"], &row["completion"]), (&bare["prompt"], &bare["completion"]));
+    }
+    assert!(out[40]["prompt"].as_str().unwrap().contains("Read the passage"), "{}", out[40]);
+
+    let told = place.told(&["unify", "rows.jsonl", "--keep-rest", "-o", "columns.jsonl"]);
+    assert!(told.contains("name a style with --style"), "{told}");
+}

@@ -404,3 +404,35 @@ fn pairs_are_made_of_templates_and_definitions_and_what_writes_is_judged() {
     assert!(row("replay").matches("100.0 %").count() == 3 && row("replay").contains("100.00"), "{table}");
     assert!(row("copying").contains("100.0 %") && !row("rules").contains("100.00"), "{table}");
 }
+
+#[test]
+fn a_step_of_a_recipe_has_definitions_written_and_its_settled_recipe_needs_no_model() {
+    let server = Server::start(Duration::ZERO, |_, _| definition(GOOD));
+    let place = Place::new();
+    keywords(&place, &["rte"]);
+    place.write(
+        "recipe.toml",
+        format!(
+            "version = 1\n[[step]]\nverb = \"unify\"\ninput = [\"rows.jsonl\"]\noutput = \"out.jsonl\"\nkeep_run = true\n\
+             endpoint = \"{}\"\ncandidates = 2\n",
+            server.url
+        ),
+    );
+    let shown = place.ok(&["check", "recipe.toml"]);
+    assert!(shown.contains("1 definition to be written: 1 call"), "{shown}");
+    assert_eq!(server.count(), 0);
+    place.ok(&["run", "recipe.toml", "-q"]);
+    assert_eq!(server.count(), 1);
+    let rows = objects(&std::fs::read_to_string(place.path("out.jsonl")).unwrap());
+    assert_eq!((rows.len(), rows[0]["definition"].as_str()), (60, Some(GOOD)));
+    let settled = std::fs::read_to_string(place.path("out.jsonl.run/recipe.toml")).unwrap();
+    assert!(
+        settled.contains("out.jsonl.definitions/definitions.jsonl") && !settled.contains("endpoint"),
+        "{settled}"
+    );
+
+    let none = "version = 1\n[[step]]\nverb = \"unify\"\ninput = [\"rows.jsonl\"]\noutput = \"out.jsonl\"\nmodel = \"m\"\ncandidates = 0\n";
+    place.write("none.toml", none);
+    let told = place.told(&["run", "none.toml"]);
+    assert!(told.contains("can't be chosen of 0 candidates"), "{told}");
+}

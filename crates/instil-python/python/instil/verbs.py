@@ -443,6 +443,7 @@ def unify(
     task_column: str | None = None,
     templates: Path | Sequence[Path] | None = None,
     definitions: Path | None = None,
+    keep_rest: bool = False,
     report: Path | None = None,
     seed: int | None = None,
     limit: int | None = None,
@@ -490,6 +491,7 @@ def unify(
             rendered with.
         definitions: Definitions of tasks that rules can't write, or instead of theirs: lines of JSON with
             ``task`` and ``definition``.
+        keep_rest: Write rows that rules can't bring to the style as they are, instead of leaving them out.
         report: Write what became of each task to this file: how it was read, its definition, the checks.
         seed: Every random choice comes from it [default: 0].
         limit: The most rows read.

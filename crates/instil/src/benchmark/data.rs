@@ -81,17 +81,18 @@ fn beginning(text: &str) -> String {
     }
 }
 
-/// What the user named: files as they are, or a folder in which files are looked for by the shapes' patterns.
+/// What the user named: files as they are, or folders in which files are looked for by the shapes' patterns.
 fn of_user<'a>(benchmark: &'a Benchmark, named: &[String]) -> Result<Found<'a>> {
     if named.iter().any(|name| name == "-") {
         return Err(Error::usage("a benchmark's rows are read twice, and standard input can't be")
             .with_hint("write them to a file and name it with --data"));
     }
-    if let [folder] = named
-        && Path::new(folder).is_dir()
-    {
+    if named.iter().all(|folder| Path::new(folder).is_dir()) {
         for form in &benchmark.forms {
-            let files = below(Path::new(folder), &form.files)?;
+            let mut files = Vec::new();
+            for folder in named {
+                files.extend(below(Path::new(folder), &form.files)?);
+            }
             if !files.is_empty() {
                 return Ok((files, vec![form]));
             }
@@ -100,7 +101,8 @@ fn of_user<'a>(benchmark: &'a Benchmark, named: &[String]) -> Result<Found<'a>> 
             benchmark.forms.iter().flat_map(|form| form.files.iter().map(String::as_str)).collect();
         if !patterns.is_empty() {
             return Err(Error::input(format!(
-                "the folder `{folder}` has no data of the benchmark `{}`",
+                "the folder `{}` has no data of the benchmark `{}`",
+                named.join("`, `"),
                 benchmark.name
             ))
             .because(format!("looked for `{}`", patterns.join("`, `")))

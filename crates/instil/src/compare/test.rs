@@ -97,20 +97,21 @@ fn bootstrap(
 /// together. Where one arm has fewer runs they stand beside the other's in turn.
 pub(super) fn randomisation(outcomes: &[&Outcome], base: &[&Outcome], seed: u64) -> f64 {
     let runs = outcomes[0].runs().max(base[0].runs());
+    let items: Vec<Vec<usize>> = outcomes.iter().map(|outcome| (0..outcome.items()).collect()).collect();
     let difference = |changed: &[Vec<bool>]| {
-        let of = |((outcome, base), changed): ((&&Outcome, &&Outcome), &Vec<bool>)| {
-            let items: Vec<usize> = (0..outcome.items()).collect();
-            let of_run = |run: usize| {
-                let here = Taken { outcome, run: run % outcome.runs() };
-                let there = Taken { outcome: base, run: run % base.runs() };
-                let value = |is_base: bool| {
-                    Outcome::value(&items, |item| if changed[item] == is_base { here } else { there })
+        let of =
+            |((outcome, base), (changed, items)): ((&&Outcome, &&Outcome), (&Vec<bool>, &Vec<usize>))| {
+                let of_run = |run: usize| {
+                    let here = Taken { outcome, run: run % outcome.runs() };
+                    let there = Taken { outcome: base, run: run % base.runs() };
+                    let value = |is_base: bool| {
+                        Outcome::value(items, |item| if changed[item] == is_base { here } else { there })
+                    };
+                    value(false) - value(true)
                 };
-                value(false) - value(true)
+                (0..runs).map(of_run).sum::<f64>() / runs as f64
             };
-            (0..runs).map(of_run).sum::<f64>() / runs as f64
-        };
-        let pairs = outcomes.iter().zip(base).zip(changed);
+        let pairs = outcomes.iter().zip(base).zip(changed.iter().zip(&items));
         pairs.map(of).sum::<f64>() / outcomes.len() as f64
     };
     let none: Vec<Vec<bool>> = outcomes.iter().map(|outcome| vec![false; outcome.items()]).collect();

@@ -54,6 +54,8 @@ pub struct UnifyRoad {
     pub styles: Vec<Style>,
     /// The column that names a row's task.
     pub task_column: Option<String>,
+    /// Whether rows that rules can't bring to the style are written as they are.
+    pub keep_rest: bool,
     /// The seed that every random choice comes from.
     pub seed: u64,
     /// Whether the output is a table of texts.

@@ -17,6 +17,10 @@ pub struct Mix {
     pub input: Vec<String>,
     /// A dataset folder, or a file by its ending.
     pub output: String,
+    /// A file that says how proportions are learnt ([`Learn`](crate::mix::learn::Learn)), and everything else of the mix: such a
+    /// step names no more than its output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learn: Option<String>,
     /// How many rows the mix has; none means as many as can be taken without one twice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
@@ -62,6 +66,7 @@ impl Default for Mix {
             verb: Verb::Mix,
             input: Vec::new(),
             output: String::new(),
+            learn: None,
             rows: None,
             tokens: None,
             tokenizer: None,

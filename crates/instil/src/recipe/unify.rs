@@ -39,6 +39,59 @@ pub struct Unify {
     /// A file of definitions: an object on each line, with `task` and `definition`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definitions: Option<String>,
+    /// Whether rows that rules can't bring to the style are written as they are, and counted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keep_rest: bool,
+    /// A file of definitions that are paired with the templates of `templates`, instead of rows being read: the output is a
+    /// folder of pairs and of rows to train a model with that writes definitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub make_pairs: Option<String>,
+    /// Who writes the definitions that rules can't: a folder with weights, a `.gguf` file, an id of the Hub, or what the endpoint calls
+    /// its model. What was written becomes the file `definitions`, with which the rows are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// A low-rank adapter for a local model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// The base URL of an OpenAI-compatible server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// A file of recorded completions that answers instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
+    /// How a local model's weights lie in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantize: Option<String>,
+    /// Pairs of instructions in both styles that show how it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<String>,
+    /// How many definitions each task has to choose from; none means 32 where a model judges, else 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidates: Option<u32>,
+    /// The model that chooses; none means the one that writes, where it runs here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scorer: Option<String>,
+    /// Whether the choice is made as the authors' code does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<bool>,
+    /// What a million tokens cost, in and out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<String>,
+    /// The most calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap_calls: Option<u64>,
+    /// The most tokens in and out together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap_tokens: Option<u64>,
+    /// The most money, by `prices`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap_money: Option<f64>,
+    /// Calls to the endpoint at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<usize>,
+    /// Seconds that one call may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
     /// Decides every random choice.
     pub seed: u64,
     /// The most rows read.
@@ -70,6 +123,23 @@ impl Default for Unify {
             task_column: None,
             templates: Vec::new(),
             definitions: None,
+            keep_rest: false,
+            make_pairs: None,
+            model: None,
+            adapter: None,
+            endpoint: None,
+            replay: None,
+            quantize: None,
+            seeds: None,
+            candidates: None,
+            scorer: None,
+            reference: None,
+            prices: None,
+            cap_calls: None,
+            cap_tokens: None,
+            cap_money: None,
+            concurrency: None,
+            timeout: None,
             seed: 0,
             limit: None,
             report: None,

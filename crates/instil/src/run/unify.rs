@@ -93,6 +93,12 @@ impl UnifyPlan {
             return Err(Error::usage("rows are read twice, and standard input can be read once")
                 .with_hint("put them into a file"));
         }
+        if recipe.keep_rest && styles.is_empty() {
+            return Err(Error::usage(
+                "rows that stay as they are have no place in columns of definitions and inputs",
+            )
+            .with_hint("name a style with --style, so that all rows are prompts and completions"));
+        }
         let mut beside: Vec<String> = styles.iter().map(Style::to_toml).collect();
         let definitions = match &recipe.definitions {
             Some(path) => {
@@ -116,6 +122,7 @@ impl UnifyPlan {
             level,
             styles,
             task_column: recipe.task_column.clone(),
+            keep_rest: recipe.keep_rest,
             seed: recipe.seed,
             is_table: ObjectWriter::is_table(&layout),
             limit: recipe.limit.unwrap_or(u64::MAX),
@@ -214,6 +221,7 @@ fn imitated(recipe: &Unify, named: &str, threads: NonZeroUsize) -> Result<Imitat
         level: Level::Task,
         styles: Vec::new(),
         task_column: recipe.task_column.clone(),
+        keep_rest: false,
         seed: recipe.seed,
         is_table: false,
         limit: SHOWN,

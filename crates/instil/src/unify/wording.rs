@@ -219,7 +219,7 @@ fn definition(said: &str, goes_on: bool) -> Option<String> {
     if is_cut || definition.ends_with(|last: char| last.is_alphanumeric() || last == ']') {
         definition.push('.');
     }
-    if let Some(asked) = definition.strip_prefix("Question: ") {
+    if let Some(asked) = ["Question: ", "Q: "].iter().find_map(|label| definition.strip_prefix(label)) {
         definition = asked.to_owned();
     }
     (!GIVEN.is_match(&definition)).then_some(definition)
@@ -294,6 +294,7 @@ mod tests {
     fn what_is_to_be_done_is_no_label_and_what_breaks_off_is_to_be_completed() {
         insta::assert_snapshot!(said("Summarise the article:\n\n{}\n"), @"article | Summarise the article.");
         insta::assert_snapshot!(said("{} The feeling in this review is\n"), @r#"input | Complete the sentence: "The feeling in this review is …""#);
+        insta::assert_snapshot!(said("Q: Which of these is a city?\n{}\nA:"), @"input | Which of these is a city?");
         insta::assert_snapshot!(said("{}\nPick the best option.\nB. {}\nC. {}"), @"text 1, text 2, text 3 | Pick the best option.");
     }
 

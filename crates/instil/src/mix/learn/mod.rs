@@ -55,6 +55,9 @@ pub struct Learn {
     pub version: u32,
     /// A folder: the mix in `mix/`, the evidence beside it, the runs in `runs/`.
     pub output: String,
+    /// Another folder that gets the evidence: the page, the plot and all figures; none means `output`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub page: String,
     /// The model that every tuning begins from: a folder, or an id of the Hub.
     pub base: String,
     /// How the worth of a source is found.
@@ -88,6 +91,7 @@ impl Default for Learn {
         Self {
             version: VERSION,
             output: String::new(),
+            page: String::new(),
             base: String::new(),
             mode: Mode::default(),
             rows: 20_000,

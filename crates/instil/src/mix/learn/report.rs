@@ -6,14 +6,21 @@ use super::evidence::{Evidence, Matrix};
 use super::{Learn, Mode};
 use crate::mix::proportions::means;
 
-/// A page of Markdown with everything that the evidence holds. `has_plot` says whether `plot.svg` lies beside it.
-pub fn page(learn: &Learn, evidence: &Evidence, has_plot: bool) -> String {
+/// A page of Markdown with everything that the evidence holds. `has_plot` says whether `plot.svg` lies beside it, `note` when
+/// and where it was made.
+pub fn page(learn: &Learn, evidence: &Evidence, has_plot: bool, note: &str) -> String {
     let mut out = String::new();
-    write(learn, evidence, has_plot, &mut out).expect("a String takes any text");
+    write(learn, evidence, has_plot, note, &mut out).expect("a String takes any text");
     out
 }
 
-fn write(learn: &Learn, evidence: &Evidence, has_plot: bool, out: &mut String) -> std::fmt::Result {
+fn write(
+    learn: &Learn,
+    evidence: &Evidence,
+    has_plot: bool,
+    note: &str,
+    out: &mut String,
+) -> std::fmt::Result {
     let Evidence { sources, tasks, weights, items, .. } = evidence;
     writeln!(out, "# A mix of {} sources\n", sources.len())?;
     let how = match evidence.mode {
@@ -21,7 +28,7 @@ fn write(learn: &Learn, evidence: &Evidence, has_plot: bool, out: &mut String) -
         Mode::Labelled => "from how often models that were each tuned on one source are right",
         Mode::Law => "by a log-linear law, fitted on the losses of single sources and some mixes",
     };
-    writeln!(out, "Its proportions were learnt {how}.\n")?;
+    writeln!(out, "{note} Its proportions were learnt {how}.\n")?;
     for note in &evidence.notes {
         writeln!(out, "> {note}\n")?;
     }

@@ -25,6 +25,9 @@ const MOST_LOSSES: usize = 60;
 /// The style of inputs that stand in a column of their own.
 const FIELDS: &str = "plain";
 
+/// What rows are counted as that are written as they were.
+const AS_IT_WAS: &str = "as_it_was";
+
 /// What became of an item.
 pub(super) enum Came {
     /// It could not be read.
@@ -55,7 +58,8 @@ impl From<Reject> for Refused {
 pub(super) struct Made {
     row: MadeRow,
     task: usize,
-    template: usize,
+    /// How it was taken apart; none where it is written as it was.
+    template: Option<usize>,
 }
 
 /// Where a row of the output is.
@@ -89,6 +93,7 @@ pub(super) struct Worked {
     lost: Lost,
     lost_keys: Lost,
     ambiguous: u64,
+    as_it_was: u64,
 }
 
 impl Worked {
@@ -230,17 +235,29 @@ pub(super) fn restyled(
         return Err(refuse(Reason::NotLifted, "the task wasn't there when its file was surveyed", content));
     };
     let plan = &out.tasks[at].1;
+    let as_it_was = |reason: Reason, why: &str, worked: &mut Worked| {
+        let has_place = !out.road.styles.is_empty() && !content.prompt.is_empty();
+        if !(out.road.keep_rest && has_place) {
+            return Err(refuse(reason, why, content));
+        }
+        let (prompt, output) = (content.prompt.clone().into_owned(), &content.output);
+        let written = out.road.to.write(&record(None, prompt, output, content));
+        let written = written.map_err(|misfit| refuse(misfit.reason, &misfit.message, content))?;
+        worked.as_it_was += 1;
+        let row =
+            ObjectWriter::row(&written.row, out.road.to.columns(), out.road.is_table, content.prompt.len());
+        Ok(Made { row: MadeRow::Alone(row), task: at, template: None })
+    };
     let Some(Apart { template, fields, output, is_ambiguous }) = plan.apart(content) else {
         let why = plan.refused.as_deref().unwrap_or("it fits no template of the task");
-        let reject = refuse(Reason::NotLifted, why, content);
         misfits.see(task, number, content);
-        return Err(reject);
+        return as_it_was(Reason::NotLifted, why, worked);
     };
     let known = &plan.templates[template];
     let own = own(plan, known, content);
     let instruction = own.as_ref().unwrap_or(&known.instruction);
     if out.road.needs_definition() && instruction.definition.is_none() {
-        return Err(refuse(Reason::NoDefinition, "nothing says what is to be done", content));
+        return as_it_was(Reason::NoDefinition, "nothing says what is to be done", worked);
     }
     worked.ambiguous += u64::from(is_ambiguous);
     let road = out.road;
@@ -307,7 +324,7 @@ pub(super) fn restyled(
             ))
         }
     };
-    Ok(Made { row: object, task: at, template })
+    Ok(Made { row: object, task: at, template: Some(template) })
 }
 
 /// What pairs of texts have no place for.
@@ -377,9 +394,12 @@ pub(super) fn account(
     if worked.ambiguous > 0 {
         *ledger.repairs.entry("ambiguous".to_owned()).or_default() += worked.ambiguous;
     }
+    if worked.as_it_was > 0 {
+        *ledger.repairs.entry(AS_IT_WAS.to_owned()).or_default() += worked.as_it_was;
+    }
     // What went the usual way is counted together.
     let (mut read, mut alone, mut kept) = (0, 0, 0);
-    let mut kept_of: BTreeMap<(usize, usize), u64> = BTreeMap::new();
+    let mut kept_of: BTreeMap<(usize, Option<usize>), u64> = BTreeMap::new();
     let mut json = worked.json.as_slice();
     for came in worked.came {
         let (origin, made) = match came {
@@ -446,7 +466,9 @@ pub(super) fn account(
         set.rows += count;
         set.expected += count;
         set.kept += count;
-        *set.templates.entry(plan.templates[template].instruction.task.clone()).or_default() += count;
+        if let Some(template) = template {
+            *set.templates.entry(plan.templates[template].instruction.task.clone()).or_default() += count;
+        }
     }
     Ok(())
 }
