@@ -140,6 +140,7 @@ run: instil.Run = instil.generate([Path("a.txt"), "b/"], task=["nli"], samples=2
 rows: Any = instil.convert(run, to="messages", strict=True).rows
 trained = instil.train(run, output="out", model="base", r=8)
 report: dict[str, Any] = instil.evaluate("pubmedqa", model="base", adapter=trained)
+compared: dict[str, Any] = instil.compare({"base": "out/base", "tuned": [Path("out/1"), "out/2"]}, seed=1)
 bonito = Bonito("model", threads=2)
 bonito.generate_tasks(run, context_col="text", task_type="nli", sampling_params=SamplingParams(n=2))
 count: int = len(instil.cook({"mcqa": 2}, rows=3, set={"mcqa.options": 4}))

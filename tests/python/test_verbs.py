@@ -18,7 +18,7 @@ LEFT_OUT = {
     "mix": {"learn"},
     "unify": {"prompt-file", "make-pairs", "judge"},
 }
-VERBS = ["generate", "apply", "remix", "cook", "mix", "convert", "unify", "score", "train", "eval"]
+VERBS = ["generate", "apply", "remix", "cook", "mix", "convert", "unify", "score", "train", "eval", "compare"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -157,7 +157,31 @@ def test_train_score_evaluate(tmp_path, pairs):
     scores = instil.score(pairs[:5], model=trained)
     assert scores.rows.num_rows == 5
     assert all(nats > 0 for nats in scores.rows["nll_nats"].to_pylist())
-    assert scores.report["scored"] == 5
+    assert scores.report["scored"] == 5 and scores.rejects.num_rows == 0
+
+
+def test_compare_puts_evaluations_beside_each_other(tmp_path):
+    benchmark = {"name": "even", "prompts": [{"name": "p", "prompt": "Is {{ n }} even?"}], "choices": ["Yes", "No"]}
+    benchmark.update(gold="{{ n % 2 }}", rank={}, metrics=["accuracy"])
+    (tmp_path / "even.yaml").write_text(json.dumps(benchmark))
+    numbers = pa.table({"n": range(40)})
+    # The second of two runs knows less than the first.
+    for name, known in {"nothing": 0, "tuned-1": 40, "tuned-2": 30}.items():
+        said = [["Yes", "No"][n % 2] if n < known else "Yes" for n in range(40)]
+        lines = [{"prompt": f"Is {n} even?", "completion": text} for n, text in enumerate(said)]
+        (tmp_path / "said.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        instil.evaluate(tmp_path / "even.yaml", data=numbers, replay=tmp_path / "said.jsonl", output=tmp_path / name)
+    arms = {"nothing": tmp_path / "nothing", "tuned": [tmp_path / "tuned-1", tmp_path / "tuned-2"]}
+    compared = instil.compare(arms, output=tmp_path / "compared", title="Parity")
+    assert compared["against"] == "nothing" and json.loads((tmp_path / "compared/comparison.json").read_text()) == compared
+    assert (tmp_path / "compared/README.md").read_text().startswith("# Parity")
+    [nothing, tuned] = compared["benchmarks"][0]["arms"]
+    assert (nothing["value"], nothing["runs"], nothing["difference"]) == (0.5, [0.5], None)
+    assert tuned["runs"] == [1.0, 0.875] and tuned["difference"]["verdict"] == "better"
+    pattern = instil.compare({"nothing": arms["nothing"], "tuned": str(tmp_path / "tuned-*")}, against="tuned")
+    assert pattern["benchmarks"][0]["arms"][0]["difference"]["verdict"] == "worse"
+    with pytest.raises(instil.UsageError, match="no arm is named `base`"):
+        instil.compare(arms, against="base")
 
 
 def test_the_examples_of_the_repository_are_read():

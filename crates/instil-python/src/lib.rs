@@ -6,6 +6,7 @@
 
 mod call;
 mod error;
+mod kept;
 mod rule;
 mod table;
 
@@ -19,6 +20,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _instil {
     #[pymodule_export]
     use super::call::{call, flags, main};
+    #[pymodule_export]
+    use super::kept::{Came, Kept};
     #[pymodule_export]
     use super::rule::Rules;
     #[pymodule_export]

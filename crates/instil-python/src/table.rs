@@ -9,11 +9,11 @@ use std::thread;
 
 use arrow_array::{RecordBatch, StructArray};
 use arrow_ipc::writer::StreamWriter;
-use arrow_json::ReaderBuilder;
-use arrow_json::reader::{infer_json_schema, infer_json_schema_from_iterator};
-use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
+use arrow_schema::{ArrowError, Field, SchemaRef};
+use instil::format::{Mixed, ObjectBuilder, together};
 use instil::source::{self, MemoryTable};
 use instil::{Error, Result};
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -25,14 +25,12 @@ use crate::error::exception;
 
 /// The most rows of a batch that is read from a file.
 const BATCH_ROWS: usize = 65_536;
-/// So many lines say which columns there are.
-const LOOKED_AT: usize = 1000;
 /// So many bytes of lines are read at once.
 const PART_BYTES: usize = 8 << 20;
 
 /// A whole Arrow table: every batch of it.
 #[pyclass(frozen, module = "instil._instil")]
-pub(crate) struct Table(MemoryTable);
+pub(crate) struct Table(pub(crate) MemoryTable);
 
 /// A name that a table has as long as this object is there.
 #[pyclass(frozen, module = "instil._instil")]
@@ -63,6 +61,11 @@ impl Table {
     #[staticmethod]
     fn from_rows(py: Python<'_>, path: String) -> PyResult<Self> {
         py.detach(|| rows(path)).map(Self).map_err(|error| exception(py, &error))
+    }
+
+    /// Writes its rows to a Parquet file.
+    fn to_parquet(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        py.detach(|| to_parquet(&self.0, &path)).map_err(|error| exception(py, &error))
     }
 
     /// 32 hexadecimal digits of what it holds.
@@ -153,6 +156,19 @@ fn parquet(paths: &[PathBuf]) -> Result<MemoryTable> {
     MemoryTable::new(schema, batches)
 }
 
+fn to_parquet(table: &MemoryTable, path: &Path) -> Result<()> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::output(format!("can't write `{}`", path.display())).because(error)
+    };
+    let file = File::create(path).map_err(|error| failed(error.into()))?;
+    let write = || {
+        let mut writer = ArrowWriter::try_new(file, Arc::clone(table.schema()), None)?;
+        table.batches().iter().try_for_each(|batch| writer.write(batch))?;
+        writer.close()
+    };
+    write().map(drop).map_err(|error| failed(error.into()))
+}
+
 fn unreadable(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::input(format!("`{}` can't be read", path.display())).because(error)
 }
@@ -182,51 +198,46 @@ fn in_parallel<P: Copy + Send + Sync, E: Send>(
 }
 
 fn rows(path: String) -> Result<MemoryTable> {
-    if path.ends_with(".jsonl")
-        && let Ok(table) = lines(&path)
-    {
-        return Ok(table);
-    }
-    let failed = |error: ArrowError| {
+    let mixed = |mixed: Mixed| {
         Error::input(format!("the rows of `{path}` don't fit one table"))
-            .because(error)
-            .with_hint("a column has values of different types; give `output` and read the file as you like")
+            .because(mixed)
+            .with_hint("read the file as you like")
     };
-    let files = source::resolve_rows(std::slice::from_ref(&path))?;
-    let mut objects = Vec::new();
+    let batches = match lines(&path) {
+        Some(batches) => batches,
+        None => objects(&path)?,
+    };
+    let (schema, batches) = batches.and_then(together).map_err(mixed)?;
+    MemoryTable::new(schema, batches)
+}
+
+/// The rows of a file as every verb reads it.
+fn objects(path: &str) -> Result<std::result::Result<Vec<RecordBatch>, Mixed>> {
+    let files = source::resolve_rows(&[path.to_owned()])?;
+    let (mut builder, mut batches) = (ObjectBuilder::default(), Vec::new());
     for row in source::open_rows(files)? {
         match row {
-            Ok(row) => objects.push(serde_json::Value::Object(row.fields)),
+            Ok(row) => {
+                if let Err(mixed) = builder.push(&row.fields) {
+                    return Ok(Err(mixed));
+                }
+                if builder.rows() == BATCH_ROWS {
+                    batches.push(builder.finish());
+                }
+            }
             Err(reject) if reject.reason == instil::reject::Reason::EmptyText => {}
             Err(reject) => {
                 return Err(Error::input(format!("a row of `{path}` can't be read")).because(reject.raw));
             }
         }
     }
-    let schema = Arc::new(infer_json_schema_from_iterator(objects.iter().map(Ok)).map_err(failed)?);
-    let mut decoder = ReaderBuilder::new(Arc::clone(&schema))
-        .with_batch_size(BATCH_ROWS)
-        .build_decoder()
-        .map_err(failed)?;
-    let mut batches = Vec::new();
-    for chunk in objects.chunks(BATCH_ROWS) {
-        decoder.serialize(chunk).map_err(failed)?;
-        batches.extend(decoder.flush().map_err(failed)?);
-    }
-    MemoryTable::new(schema, batches)
+    batches.push(builder.finish());
+    Ok(Ok(batches))
 }
 
-/// Lines of JSON with the columns that the first of them have, which is known sooner.
-///
-/// # Errors
-/// When others have other columns, or of other types.
-fn lines(path: &str) -> std::result::Result<MemoryTable, Box<dyn std::error::Error + Send + Sync>> {
-    let text = std::fs::read(path)?;
-    let (schema, _) = infer_json_schema(&mut text.as_slice(), Some(LOOKED_AT))?;
-    if schema.fields().iter().any(|field| has_integers(field.data_type())) {
-        return Err("a column of whole numbers may have fractions further on, which would be cut off".into());
-    }
-    let schema = Arc::new(schema);
+/// Lines of JSON, read on all processors; none where the file is something else, or has a line that is no object.
+fn lines(path: &str) -> Option<std::result::Result<Vec<RecordBatch>, Mixed>> {
+    let text = path.ends_with(".jsonl").then(|| std::fs::read(path).ok())??;
     let mut parts = Vec::new();
     let mut rest = text.as_slice();
     while !rest.is_empty() {
@@ -235,19 +246,18 @@ fn lines(path: &str) -> std::result::Result<MemoryTable, Box<dyn std::error::Err
         parts.push(part);
         rest = behind;
     }
-    let batches = in_parallel(parts, |part| {
-        let reader =
-            ReaderBuilder::new(Arc::clone(&schema)).with_strict_mode(true).with_batch_size(BATCH_ROWS);
-        reader.build(part)?.collect::<std::result::Result<Vec<_>, ArrowError>>()
-    })?;
-    Ok(MemoryTable::new(schema, batches)?)
-}
-
-fn has_integers(kind: &DataType) -> bool {
-    match kind {
-        DataType::List(field) => has_integers(field.data_type()),
-        DataType::Struct(fields) => fields.iter().any(|field| has_integers(field.data_type())),
-        kind => kind.is_integer(),
+    let read = |part: &[u8]| {
+        let mut builder = ObjectBuilder::default();
+        for line in part.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+            let Ok(object) = serde_json::from_slice(line) else { return Err(None) };
+            builder.push(&object).map_err(Some)?;
+        }
+        Ok(vec![builder.finish()])
+    };
+    match in_parallel(parts, read) {
+        Err(None) => None,
+        Err(Some(mixed)) => Some(Err(mixed)),
+        Ok(batches) => Some(Ok(batches)),
     }
 }
 

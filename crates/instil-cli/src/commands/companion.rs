@@ -4,6 +4,7 @@ use std::path::Path;
 
 use instil::companion::{Companion, Dataset, write};
 use instil::convert::Shape;
+use instil::sink::Layout;
 use instil::{Error, Result};
 
 use crate::args::{CompanionArgs, HowOfAll};
@@ -44,6 +45,10 @@ fn parse(names: &[String]) -> Result<Vec<Companion>> {
 pub(super) fn check(how: &HowOfAll, output: &Path, shape: &str) -> Result<()> {
     if how.companion.is_empty() {
         return Ok(());
+    }
+    if Layout::of(output)?.is_in_memory() {
+        return Err(Error::usage("companions stand beside a dataset, and these rows stay in memory")
+            .with_hint("name an output for the dataset"));
     }
     let shape = Shape::parse(shape)?;
     // What can be said of the file's name alone is said now, too.

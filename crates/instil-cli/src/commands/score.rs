@@ -51,7 +51,7 @@ pub(crate) fn run(args: ScoreArgs) -> Result<u8> {
     let options = Options { eos: args.eos, apart: args.apart };
     let rows = source::open_rows(files)?.take(args.limit.map_or(usize::MAX, |limit| limit as usize));
     let mut take = |outcome: Outcome| match (outcome, &mut writer) {
-        (Outcome::Scored(row), Some(writer)) => writer.push(&ObjectWriter::row(&row, &[], false, 128)),
+        (Outcome::Scored(row), Some(writer)) => writer.push_object(&row),
         (Outcome::Scored(row), None) => {
             output::data(&serde_json::Value::Object(row).to_string());
             Ok(())
@@ -76,9 +76,12 @@ pub(crate) fn run(args: ScoreArgs) -> Result<u8> {
     if is_done && let (Some(writer), Some(layout)) = (writer, &layout) {
         writer.finish()?;
         drop(journal);
-        let run = layout.run();
-        fs::remove_dir_all(&run)
-            .map_err(|e| Error::output(format!("failed to remove `{}`", run.display())).because(e))?;
+        // Beside rows in memory it is all that says what was not scored.
+        if !layout.is_in_memory() {
+            let run = layout.run();
+            fs::remove_dir_all(&run)
+                .map_err(|e| Error::output(format!("failed to remove `{}`", run.display())).because(e))?;
+        }
     }
     if args.json {
         output::data(&summary.to_json().to_string());

@@ -16,7 +16,7 @@ from instil._run import Progress, Run
 from instil.bonito import Bonito, SamplingParams
 from instil.errors import Error, InputError, LimitMissed, ModelError, OutputError, UsageError
 from instil.template import Draw, Redraw, Template, Word, template
-from instil.verbs import apply, convert, cook, evaluate, generate, mix, remix, score, stats, train, unify
+from instil.verbs import apply, compare, convert, cook, evaluate, generate, mix, remix, score, stats, train, unify
 
 __all__ = [
     "Bonito",
@@ -35,6 +35,7 @@ __all__ = [
     "Word",
     "__version__",
     "apply",
+    "compare",
     "convert",
     "cook",
     "evaluate",

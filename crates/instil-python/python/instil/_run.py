@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from instil import _instil
-from instil._instil import Table
+from instil._instil import Came, Kept, Table
 from instil._tables import ARROW, DATASETS, POLARS, Given, given_as
 from instil.errors import LimitMissed, ModelError, OutputError
 
@@ -68,12 +68,13 @@ def call(
     return code, data
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """What a verb made: rows, and an account of all that it didn't make rows of.
 
-    ``rows`` are what was given, a ``datasets.Dataset`` for a ``datasets.Dataset``; for paths a ``pyarrow.Table``. They
-    are read when they are asked for. Other libraries take a run as it is, by ``__arrow_c_stream__``.
+    ``rows`` are what was given, a ``datasets.Dataset`` for a ``datasets.Dataset``; for paths a ``pyarrow.Table``. Those of
+    a run without ``output`` are in memory; files are read when rows are asked for. Other libraries take a run as it is, by
+    ``__arrow_c_stream__``.
 
     >>> import instil, pyarrow as pa
     >>> labelled = pa.table({"prompt": ["2 + 2 ="], "completion": [" 4"]})
@@ -84,12 +85,32 @@ class Run:
     (1, True)
     """
 
-    output: Path
-    """The dataset folder or the file. Of a run without ``output`` it goes when the run is forgotten."""
-    report: dict[str, Any] = field(repr=False)
+    _path: Path
+    report: dict[str, Any]
     """Every stage: what came in, what came out, what was rejected by which reason."""
-    _kind: str | None = field(default=None, repr=False)
-    _keep: Any = field(default=None, repr=False, compare=False)
+    _kind: str | None = None
+    # What stayed in memory of a run without an output, and the folder of all else, which goes with the run.
+    _came: Came | None = field(default=None, compare=False)
+    _keep: Any = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        place = "" if self._came else f", output={os.fspath(self._path)!r}"
+        return f"Run(rows={self.report.get('rows')}{place})"
+
+    @cached_property
+    def output(self) -> Path:
+        """The dataset folder or the file. Of a run without ``output`` a folder that goes when the run is forgotten: its rows
+        are written there when this is asked for."""
+        if self._came is not None:
+            for name in self._came.splits:
+                self._write("data", name, self._came.table(name))
+            if (provenance := self._came.provenance()) is not None:
+                self._write("provenance", "train", provenance)
+        return self._path
+
+    def _write(self, part: str, split: str, table: Table) -> None:
+        (self._path / part).mkdir(exist_ok=True)
+        table.to_parquet(self._path / part / f"{split}-00000-of-00001.parquet")
 
     @cached_property
     def rows(self) -> Any:
@@ -99,7 +120,10 @@ class Run:
     @cached_property
     def splits(self) -> dict[str, Any]:
         """The rows of each split, by its name."""
-        data = self.output / "data"
+        if self._came is not None:
+            others = [name for name in self._came.splits if name != "train"]
+            return {"train": self.rows, **{name: given_as(self._split(name), self._kind) for name in others}}
+        data = self._path / "data"
         if not data.is_dir():
             return {"train": self.rows}
         names = dict.fromkeys(path.name.rsplit("-", 3)[0] for path in sorted(data.glob("*.parquet")))
@@ -113,7 +137,9 @@ class Run:
     @cached_property
     def provenance(self) -> Any:
         """Where each row comes from: document, bytes, template, model, seed; of the split ``train``."""
-        folder = self.output / "provenance"
+        if self._came is not None and (table := self._came.provenance()) is not None:
+            return given_as(table, self._kind)
+        folder = self._path / "provenance"
         paths = sorted(folder.glob("train-*.parquet")) if folder.is_dir() else [self._beside("provenance.parquet")]
         return given_as(Table.from_parquet(paths), self._kind)
 
@@ -124,19 +150,24 @@ class Run:
 
     @cached_property
     def _table(self) -> Table:
-        if self.output.is_dir():
+        if self._came is not None or self._path.is_dir():
             return self._split("train")
-        if self.output.suffix == ".parquet":
-            return Table.from_parquet([self.output])
-        return Table.from_rows(str(self.output))
+        if self._path.suffix == ".parquet":
+            return Table.from_parquet([self._path])
+        return Table.from_rows(str(self._path))
 
     def _split(self, name: str) -> Table:
-        return Table.from_parquet(sorted((self.output / "data").glob(f"{name}-*.parquet")))
+        if self._came is not None:
+            return self._came.table(name)
+        return Table.from_parquet(sorted((self._path / "data").glob(f"{name}-*.parquet")))
 
     def _beside(self, name: str) -> Path:
-        run = self.output / "run" if self.output.is_dir() else self.output.with_name(f"{self.output.name}.run")
+        is_folder = self._path.is_dir()
+        run = self._path / "run" if is_folder else self._path.with_name(f"{self._path.name}.run")
         if not (run / name).exists():
-            raise OutputError(f"`{run / name}` is not there", hint="say keep_run=True where the output is one file")
+            of_folder = "of cooked rows there is none: the id of each says its template and its number"
+            hint = of_folder if is_folder else "say keep_run=True where the output is one file"
+            raise OutputError(f"`{run / name}` is not there", hint=hint)
         return run / name
 
     def to_arrow(self) -> Any:
@@ -180,20 +211,21 @@ def rows_by(
     output: str | os.PathLike[str] | None,
     options: dict[str, Any],
     progress: Progress | None,
-    *,
-    into: str = "rows",
 ) -> Run:
-    """Calls a verb that makes rows. Without ``output`` they go to ``into``, in a folder that is removed with the run."""
+    """Calls a verb that makes rows. Without ``output`` they stay in memory, and what lies beside them goes to a folder that is
+    removed with the run."""
     given = Given(sources, by_content=output is not None)
     keep: Any = None
+    kept: Kept | None = None
     if output is None:
         keep = tempfile.TemporaryDirectory(prefix="instil-", ignore_cleanup_errors=True)
-        output = Path(keep.name, into)
+        output = Path(keep.name, "rows")
+        kept = Kept(output)
         if "keep_run" in options:
             options["keep_run"] = True
     path = Path(output)
     code, data = call(verb, given.inputs, {**options, "output": path, "json": True}, progress)
-    run = Run(path, json.loads(data[-1]), given.kind, keep)
+    run = Run(path, json.loads(data[-1]), given.kind, kept and kept.take(), keep)
     if code == _LIMIT_MISSED:
         missed = LimitMissed("more was dropped than max_drop allows", hint="run.rejects says what; error.run is the run")
         missed.run = run

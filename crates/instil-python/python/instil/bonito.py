@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from instil._run import Progress, rows_by
-from instil._tables import Rows, kind_of, table_of
+from instil._tables import Rows, given_as, kind_of, table_of
 from instil.errors import InputError, UsageError
 
 __all__ = ["Bonito", "SamplingParams"]
@@ -145,7 +145,8 @@ class Bonito:
             "format": "bonito",
             "keep_run": True,
         }
-        return rows_by("generate", passages, None, options, progress, into="rows.parquet").rows
+        run = rows_by("generate", passages, None, options, progress)
+        return given_as(table_of(run).select(["input", "output"]), kind_of(text_dataset))
 
 
 class _Passages:

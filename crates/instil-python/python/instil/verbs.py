@@ -15,15 +15,15 @@ from instil._run import Progress, Run, Training, call, rows_by
 from instil._tables import Given, Source, Sources
 from instil.template import Template
 
-__all__ = ["apply", "convert", "cook", "evaluate", "generate", "mix", "remix", "score", "stats", "train", "unify"]
+__all__ = ["apply", "compare", "convert", "cook", "evaluate", "generate", "mix", "remix", "score", "stats", "train", "unify"]
 
 Path: TypeAlias = Union[str, "os.PathLike[str]"]
 
 
-def _rows(verb: str, source: str, options: dict[str, Any], into: str = "rows") -> Run:
+def _rows(verb: str, source: str, options: dict[str, Any]) -> Run:
     """Calls a verb with the arguments of its function; ``source`` is the name of the first."""
     sources, output, progress = (options.pop(name) for name in (source, "output", "progress"))
-    return rows_by(verb, sources, output, options, progress, into=into)
+    return rows_by(verb, sources, output, options, progress)
 
 
 def generate(
@@ -428,7 +428,7 @@ def convert(
         threads: Threads of what runs on this machine [default: one a processor].
         progress: Called with how it goes on; what it raises ends the run.
     """
-    return _rows("convert", "source", locals(), "rows.jsonl")
+    return _rows("convert", "source", locals())
 
 
 def unify(
@@ -523,7 +523,7 @@ def unify(
         threads: Threads of what runs on this machine [default: one a processor].
         progress: Called with how it goes on; what it raises ends the run.
     """
-    return _rows("unify", "source", locals(), "rows.jsonl")
+    return _rows("unify", "source", locals())
 
 
 def score(
@@ -569,7 +569,7 @@ def score(
         overwrite: Replace an output that is there.
         progress: Called with how it goes on; what it raises ends the run.
     """
-    return _rows("score", "source", locals(), "scores.jsonl")
+    return _rows("score", "source", locals())
 
 
 def train(
@@ -727,6 +727,61 @@ def evaluate(
     _, told = call("eval", [], {**options, "json": True}, progress)
     report: dict[str, Any] = json.loads(told[-1])
     return report
+
+
+def compare(
+    arms: Mapping[str, Path | Sequence[Path]],
+    *,
+    output: Path | None = None,
+    against: str | None = None,
+    metric: str | None = None,
+    title: str | None = None,
+    seed: int | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Puts evaluations beside each other: which arm of an experiment is better, and how sure that is.
+
+    Gives the numbers: ``against``, the arm that the others are compared with, and ``benchmarks``, each with its ``arms``. Of
+    each arm there are its ``value`` with the 95 % ``interval``, its ``runs``, and the ``difference`` to ``against``: its
+    ``value``, ``interval``, ``p`` and ``verdict`` (better, worse or not_shown). Where there are several benchmarks the last
+    entry, whose ``benchmark`` is None, is of all together.
+
+    Args:
+        arms: Folders that ``evaluate`` wrote to ``output``, under the names of arms; of an arm that was run under several
+            seeds a list of folders, or a pattern.
+        output: A folder for the page, the drawing and the numbers.
+        against: The arm that the others are compared with [default: the first].
+        metric: The metric that is compared [default: each benchmark's first].
+        title: What stands above the page.
+        seed: What intervals and tests are drawn from [default: 0].
+        overwrite: Replace what the folder holds.
+
+    >>> import instil, json, pathlib, tempfile
+    >>> import pyarrow as pa
+    >>> here = pathlib.Path(tempfile.mkdtemp())
+    >>> even = {"name": "even", "prompts": [{"name": "p", "prompt": "Is {{ n }} even?"}], "choices": ["Yes", "No"]}
+    >>> even.update(gold="{{ n % 2 }}", rank={}, metrics=["accuracy"])
+    >>> with open(here / "even.yaml", "w") as file: json.dump(even, file)
+    >>> for name, says in {"yes": lambda n: "Yes", "right": lambda n: ["Yes", "No"][n % 2]}.items():
+    ...     with open(here / f"{name}.jsonl", "w") as file:
+    ...         for n in range(60):
+    ...             print(json.dumps({"prompt": f"Is {n} even?", "completion": says(n)}), file=file)
+    ...     numbers, answers = pa.table({"n": range(60)}), here / f"{name}.jsonl"
+    ...     report = instil.evaluate(here / "even.yaml", data=numbers, replay=answers, output=here / name)
+    >>> compared = instil.compare({"yes": here / "yes", "right": here / "right"})
+    >>> [yes, right] = compared["benchmarks"][0]["arms"]
+    >>> yes["value"], right["value"], right["difference"]["verdict"]
+    (0.5, 1.0, 'better')
+    """
+    options = locals()
+    del options["arms"]
+    inputs: list[str] = []
+    for name, runs in arms.items():
+        folders: Sequence[Path] = [runs] if isinstance(runs, (str, os.PathLike)) else runs
+        inputs += [f"{name}={os.fspath(folder)}" for folder in folders]
+    _, data = call("compare", inputs, {**options, "json": True})
+    told: dict[str, Any] = json.loads(data[-1])
+    return told
 
 
 def stats(dataset: Path | Run) -> dict[str, Any]:

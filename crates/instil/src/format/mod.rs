@@ -9,9 +9,11 @@ mod bonito;
 mod column;
 mod ctga;
 mod messages;
+mod objects;
 mod prompt_completion;
 
 pub use column::{Builder, Cell, Column, Kind, Row, schema};
+pub use objects::{Mixed, ObjectBuilder, together};
 
 use std::borrow::Cow;
 

@@ -12,6 +12,7 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::{Map, Value};
 
@@ -21,6 +22,7 @@ use super::Ended;
 use crate::convert::view::View;
 use crate::convert::{Loss, Shape};
 use crate::error::{Error, Result};
+use crate::format::{Mixed, ObjectBuilder};
 use crate::ledger::Ledger;
 use crate::record::{Origin, Row};
 use crate::reject::{Reject, Stage};
@@ -63,6 +65,8 @@ impl Batch {
 /// What a worker made of a batch.
 struct Done {
     came: Vec<Came>,
+    /// Its rows as arrays, where they stay in memory.
+    arrays: Option<Result<RecordBatch, Mixed>>,
     /// Those that it took.
     places: usize,
 }
@@ -102,12 +106,13 @@ pub fn convert(
     let (finished, results) = bounded::<(u64, Done)>(4 * threads.get());
     // So many batches are in memory, however long one of them takes.
     let (enter, leave) = bounded::<()>(PLACES.max(4 * threads.get()));
+    let in_memory = writer.is_in_memory();
     let ended = std::thread::scope(|scope| {
         // Both ends here end with this function, and with them the other threads.
         let (results, leave) = (results, leave);
         for _ in 0..threads.get() {
             let (batches, finished) = (batches.clone(), finished.clone());
-            scope.spawn(move || work_off(road, &batches, &finished));
+            scope.spawn(move || work_off(road, in_memory, &batches, &finished));
         }
         drop((batches, finished));
         let entries = &mut entries;
@@ -135,10 +140,14 @@ pub fn convert(
             }
             waiting[place] = Some(batch);
             while let Some(Some(_)) = waiting.front() {
-                let Done { came, places } = waiting.pop_front().flatten().expect("it was looked at above");
+                let Done { came, arrays, places } =
+                    waiting.pop_front().flatten().expect("it was looked at above");
                 left += 1;
                 for came in came {
                     account(road, came, &mut ledger, writer)?;
+                }
+                if let Some(arrays) = arrays {
+                    writer.push_batch(arrays);
                 }
                 for _ in 0..places {
                     leave.recv().expect("every batch took its places");
@@ -214,25 +223,33 @@ impl Drop for Alarm<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // Where nobody listens nobody waits.
-            let _ = self.0.send((PANICKED, Done { came: Vec::new(), places: 0 }));
+            let _ = self.0.send((PANICKED, Done { came: Vec::new(), arrays: None, places: 0 }));
         }
     }
 }
 
 /// What a worker does until there is no more work.
-fn work_off(road: &ConvertRoad, batches: &Receiver<(u64, Batch)>, finished: &Sender<(u64, Done)>) {
+fn work_off(
+    road: &ConvertRoad,
+    in_memory: bool,
+    batches: &Receiver<(u64, Batch)>,
+    finished: &Sender<(u64, Done)>,
+) {
     let _alarm = Alarm(finished);
     for (number, batch) in batches {
         let places = batch.places();
-        let came = batch.items.into_iter().map(|item| work(road, item)).collect();
+        let mut arrays = in_memory.then(|| Ok(ObjectBuilder::default()));
+        let came = batch.items.into_iter().map(|item| work(road, item, arrays.as_mut())).collect();
+        let arrays = arrays.map(|built| built.map(|mut built| built.finish()));
         // Nobody listens any more when the run was broken off.
-        if finished.send((number, Done { came, places })).is_err() {
+        if finished.send((number, Done { came, arrays, places })).is_err() {
             return;
         }
     }
 }
 
-fn work(road: &ConvertRoad, item: Item) -> Came {
+/// What becomes of an item; its rows go to `arrays` where they stay in memory, as long as they fit.
+fn work(road: &ConvertRoad, item: Item, mut arrays: Option<&mut Result<ObjectBuilder, Mixed>>) -> Came {
     let (Format { shape, has_cells, is_tabbed }, bytes) = match &item {
         Ok(entry) => (entry.format, size(&entry.raw)),
         Err(reject) => return Came::Unread(reject.clone()),
@@ -256,7 +273,17 @@ fn work(road: &ConvertRoad, item: Item) -> Came {
                 losses.push(Loss::Extra);
             }
         }
-        let object = ObjectWriter::row(&written.row, road.to.columns(), road.is_table, bytes);
+        let object = match &mut arrays {
+            None => ObjectWriter::row(&written.row, road.to.columns(), road.is_table, bytes),
+            Some(arrays) => {
+                if let Ok(built) = arrays
+                    && let Err(mixed) = built.push(&written.row)
+                {
+                    **arrays = Err(mixed);
+                }
+                ObjectRow::InBatch
+            }
+        };
         Ok(Made { row: object, losses, dropped, origin: row.origin.clone() })
     });
     Came::Row { shape, made: made.collect() }

@@ -166,11 +166,12 @@ impl UnifyRoad {
         let mut entries = Entries::new(&reading, files);
         let out = Out::new(self, plans);
         let mut ledger = Ledger::of(&crate::reject::Stage::FROM_STYLES);
+        let in_memory = writer.is_in_memory();
         let (ended, surveys) = in_order(
             threads,
             || entries.batch().map(|batch| (!batch.items.is_empty()).then_some(batch)),
             |misfits: &mut Survey, batch: Batch| {
-                let mut worked = Worked::default();
+                let mut worked = Worked::new(in_memory);
                 let mut seeds = Seeds::new(self.seed);
                 for item in batch.items {
                     let mut made = Vec::new();

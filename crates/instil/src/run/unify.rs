@@ -79,7 +79,7 @@ impl UnifyPlan {
         }
         let from = recipe.from.as_deref().map(Shape::parse).transpose()?;
         let layout = Layout::of(Path::new(&recipe.output))?;
-        if layout.is_folder() {
+        if layout.is_folder() && !layout.is_in_memory() {
             return Err(Error::usage(format!(
                 "`unify` writes one file, and `{}` is a folder",
                 recipe.output

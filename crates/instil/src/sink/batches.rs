@@ -3,6 +3,7 @@
 use arrow_array::RecordBatch;
 
 use super::card::{Card, Facts, Size};
+use super::memory::SplitTables;
 use super::publish::{self, Plan, Step};
 use super::records::PROVENANCE;
 use super::shards::{SplitShards, place};
@@ -16,7 +17,7 @@ use crate::lm::Sampling;
 /// Some rows, as the output wants them.
 #[derive(Debug)]
 pub enum Batch {
-    /// For a dataset folder and for Parquet: arrays of the columns.
+    /// For a dataset folder, for Parquet and for memory: arrays of the columns.
     Arrays(RecordBatch),
     /// For text files: rows of JSON, each ended by a line feed.
     Lines {
@@ -39,6 +40,7 @@ enum Rows {
     Shards(SplitShards),
     Table(Table),
     Text(TextFile, u64),
+    Memory(SplitTables),
 }
 
 impl BatchWriter {
@@ -71,6 +73,7 @@ impl BatchWriter {
             }
             Shape::Parquet => Rows::Table(Table::create(file, columns)?),
             Shape::Jsonl(packing) => Rows::Text(TextFile::jsonl(file, packing)?, 0),
+            Shape::Memory => Rows::Memory(SplitTables::new(splits, columns)),
             Shape::Json | Shape::Csv => unreachable!("they are refused above"),
         };
         Ok(Self { layout: layout.clone(), format, columns: columns.to_vec(), rows })
@@ -95,7 +98,7 @@ impl BatchWriter {
 
     /// Whether batches are arrays.
     pub fn takes_arrays(layout: &Layout) -> bool {
-        matches!(layout.shape(), Shape::Folder | Shape::Parquet)
+        matches!(layout.shape(), Shape::Folder | Shape::Parquet | Shape::Memory)
     }
 
     /// Adds rows to the split with this index among those of [`create`](Self::create).
@@ -109,6 +112,10 @@ impl BatchWriter {
         match (&mut self.rows, batch) {
             (Rows::Shards(shards), Batch::Arrays(batch)) => shards.next(split)?.push_batch(batch),
             (Rows::Table(table), Batch::Arrays(batch)) => table.push_batch(batch),
+            (Rows::Memory(tables), Batch::Arrays(batch)) => {
+                tables.push_batch(split, batch.clone());
+                Ok(())
+            }
             (Rows::Text(file, written), Batch::Lines { text, rows }) => {
                 *written += rows;
                 file.push_lines(text)
@@ -155,6 +162,10 @@ impl BatchWriter {
             Rows::Text(file, written) => {
                 finished.rows = written;
                 Some(file.finish()?)
+            }
+            Rows::Memory(tables) => {
+                finished.rows = tables.hand_over(layout.output());
+                None
             }
         };
         if let Some(file) = one {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::memory;
 use crate::draw;
 use crate::error::{Error, Result, nearest};
 
@@ -69,6 +70,8 @@ pub enum Shape {
     Csv,
     /// One Parquet file.
     Parquet,
+    /// Arrow data for whoever keeps this output ([`Kept`](super::Kept)); all but the rows lies in a folder.
+    Memory,
 }
 
 /// Where the files of a run lie, settled from the output path that the user gave.
@@ -122,6 +125,7 @@ impl Layout {
                     ENDINGS.join(" ")
                 ))
         })?;
+        let shape = if memory::is_kept(output) { Shape::Memory } else { shape };
         let layout = Self { output: output.to_owned(), shape };
         match output.metadata() {
             Ok(there) if there.is_dir() && !layout.is_folder() => {
@@ -146,9 +150,14 @@ impl Layout {
         self.shape
     }
 
-    /// Whether it is a dataset folder, not one file.
+    /// Whether it is a dataset folder, not one file; what lies beside rows in memory is a folder, too.
     pub fn is_folder(&self) -> bool {
-        self.shape == Shape::Folder
+        matches!(self.shape, Shape::Folder | Shape::Memory)
+    }
+
+    /// Whether its rows stay in memory.
+    pub fn is_in_memory(&self) -> bool {
+        self.shape == Shape::Memory
     }
 
     /// The folder of recipe, report, journal and rejects.
@@ -177,7 +186,7 @@ impl Layout {
     /// When the folder can't be listed.
     pub fn data_files(&self) -> Result<Vec<PathBuf>> {
         match self.shape {
-            Shape::Folder => shards_in(&self.output.join("data")),
+            Shape::Folder | Shape::Memory => shards_in(&self.output.join("data")),
             _ => Ok(existing(self.output.clone())),
         }
     }
@@ -211,7 +220,7 @@ impl Layout {
     /// When the folder can't be listed.
     pub fn provenance_files(&self) -> Result<Vec<PathBuf>> {
         match self.shape {
-            Shape::Folder => shards_in(&self.output.join("provenance")),
+            Shape::Folder | Shape::Memory => shards_in(&self.output.join("provenance")),
             _ => Ok(existing(self.run().join("provenance.parquet"))),
         }
     }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::card::{Card, Facts, Size};
 use super::file::Written;
+use super::memory::SplitTables;
 use super::publish::{self, Plan, Step};
 use super::records::{self, MIXED, REJECTS};
 use super::shards::{SplitShards, place};
@@ -67,6 +68,7 @@ enum Rows {
     Table(Box<Table>),
     Text(TextFile),
     Csv(TextFile),
+    Memory(SplitTables),
 }
 
 enum Origins {
@@ -101,6 +103,7 @@ impl MixWriter {
             Shape::Csv => Rows::Csv(TextFile::csv(file, &columns)?),
             Shape::Jsonl(packing) => Rows::Text(TextFile::jsonl(file, packing)?),
             Shape::Json => Rows::Text(TextFile::json(file)?),
+            Shape::Memory => Rows::Memory(SplitTables::new(&[TRAIN], &keyed)),
         };
         let origins = match layout.is_folder() {
             true => Origins::Shards(shards("provenance", MIXED)?),
@@ -120,7 +123,7 @@ impl MixWriter {
         let fits = match layout.shape() {
             Shape::Jsonl(_) | Shape::Json => true,
             Shape::Csv => is_flat,
-            Shape::Folder | Shape::Parquet => is_flat || shape.name == MESSAGES,
+            Shape::Folder | Shape::Parquet | Shape::Memory => is_flat || shape.name == MESSAGES,
         };
         if fits {
             return Ok(());
@@ -131,7 +134,7 @@ impl MixWriter {
 
     /// Whether rows are put into columns, which hold texts and plain conversations alone.
     pub fn has_columns(layout: &Layout) -> bool {
-        matches!(layout.shape(), Shape::Folder | Shape::Parquet | Shape::Csv)
+        matches!(layout.shape(), Shape::Folder | Shape::Parquet | Shape::Csv | Shape::Memory)
     }
 
     /// Adds a row, with where it came from.
@@ -159,6 +162,11 @@ impl MixWriter {
                     let cells: Vec<Cell<'_>> =
                         std::iter::once(Cell::from(id.as_str())).chain(cells).collect();
                     shards.next(0)?.push(&cells)?;
+                }
+                Rows::Memory(tables) => {
+                    let cells: Vec<Cell<'_>> =
+                        std::iter::once(Cell::from(id.as_str())).chain(cells).collect();
+                    tables.push(0, &cells);
                 }
                 Rows::Table(table) => table.push(&cells.collect::<Vec<_>>())?,
                 Rows::Csv(file) => {
@@ -221,6 +229,12 @@ impl MixWriter {
                 plan.add(Step::Move { from: card.path, to: readme });
                 None
             }
+            (Rows::Memory(tables), Origins::Shards(origins)) => {
+                place(origins.finish()?, &layout.output().join("provenance"), &mut plan)?;
+                plan.add(Step::Move { from: rejects.file.path, to: layout.rejects() });
+                tables.hand_over(layout.output());
+                None
+            }
             (rows, Origins::Table(origins)) => {
                 let to = layout.run().join("provenance.parquet");
                 plan.add(Step::Move { from: origins.finish()?.file.path, to });
@@ -228,7 +242,7 @@ impl MixWriter {
                 Some(match rows {
                     Rows::Table(table) => table.finish()?.file,
                     Rows::Text(file) | Rows::Csv(file) => file.finish()?,
-                    Rows::Shards(_) => unreachable!("a folder has shards of both"),
+                    Rows::Shards(_) | Rows::Memory(_) => unreachable!("a folder has shards of both"),
                 })
             }
             (_, Origins::Shards(_)) => unreachable!("a file has one table of provenance"),

@@ -9,6 +9,7 @@ mod card;
 mod features;
 mod file;
 mod layout;
+mod memory;
 mod mixed;
 mod objects;
 mod publish;
@@ -22,6 +23,7 @@ pub use card::{Card, CardSet, CardSource, CardTemplate, Made};
 pub(crate) use file::failed;
 pub(crate) use layout::split_of;
 pub use layout::{Layout, Packing, Shape};
+pub use memory::{Came, Kept};
 pub use mixed::{MixWriter, MixedFrom, fits_columns};
 pub use objects::{ObjectWriter, Row as ObjectRow};
 
@@ -30,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 use card::Facts;
 use file::{OutFile, Written};
+use memory::SplitTables;
 use publish::{Plan, Step};
 use records::{PROVENANCE, REJECTS};
 use shards::{SplitFiles, SplitShards, place};
@@ -38,7 +41,7 @@ use text::TextFile;
 
 use crate::draw;
 use crate::error::{Error, Result};
-use crate::format::Format;
+use crate::format::{Cell, Format, Row};
 use crate::lm::Sampling;
 use crate::record::Example;
 use crate::reject::Reject;
@@ -103,6 +106,8 @@ enum Rows {
     Table(Table),
     /// To one text file.
     Text(TextFile),
+    /// To whoever keeps them, each row after its id.
+    Memory(SplitTables),
 }
 
 impl Writer {
@@ -140,6 +145,7 @@ impl Writer {
             Shape::Jsonl(packing) => Rows::Text(TextFile::jsonl(file, packing)?),
             Shape::Json => Rows::Text(TextFile::json(file)?),
             Shape::Csv => Rows::Text(TextFile::csv(file, format.columns())?),
+            Shape::Memory => Rows::Memory(SplitTables::new(splits, &records::keyed(format))),
         };
         let shard_rows = if layout.is_folder() { shard_rows } else { usize::MAX };
         let provenance = SplitShards::create(&partial.join("provenance"), splits, PROVENANCE, shard_rows)?;
@@ -157,11 +163,8 @@ impl Writer {
     pub fn example(&mut self, example: &Example, split: usize) -> Result<()> {
         let row = self.format.row(example);
         match &mut self.rows {
-            Rows::Shards(shards) => {
-                let mut cells = row.into_cells();
-                cells.insert(0, example.id.as_str().into());
-                shards.next(split)?.push(&cells)?;
-            }
+            Rows::Shards(shards) => shards.next(split)?.push(&keyed(row, example))?,
+            Rows::Memory(tables) => tables.push(split, &keyed(row, example)),
             Rows::Table(table) => table.push(row.cells())?,
             Rows::Text(file) => file.push(&row)?,
         }
@@ -222,6 +225,11 @@ impl Writer {
             Rows::Text(file) => {
                 place_one(&layout, file.finish()?, provenance, rejects, &mut plan, &mut finished)
             }
+            Rows::Memory(tables) => {
+                place(provenance, &layout.output().join("provenance"), &mut plan)?;
+                plan.add(Step::Move { from: rejects.file.path, to: layout.rejects() });
+                tables.hand_over(layout.output());
+            }
         }
         plan.add(Step::Sync(layout.run()));
         plan.add(Step::Sync(
@@ -230,6 +238,13 @@ impl Writer {
         plan.add(Step::Clear(layout.partial()));
         Ok((plan, finished))
     }
+}
+
+/// The cells of a row with its id before them.
+fn keyed<'a>(row: Row<'a>, example: &'a Example) -> Vec<Cell<'a>> {
+    let mut cells = row.into_cells();
+    cells.insert(0, example.id.as_str().into());
+    cells
 }
 
 /// The steps for one file: what belongs to it first, the file itself last.

@@ -1,27 +1,29 @@
-//! Rows of any shape to one file: the sink of `convert`, which knows no examples.
+//! Rows of any shape to one file or to memory: the sink of `convert`, which knows no examples.
 
 use std::path::{Path, PathBuf};
 
+use arrow_array::RecordBatch;
 use serde_json::{Map, Value};
 
 use super::file::Written;
+use super::memory::{Objects, Origins};
 use super::publish::{self, Plan, Step};
 use super::records::{self, ORIGINS, REJECTS};
 use super::table::Table;
 use super::text::TextFile;
 use super::{Finished, FinishedFile, Layout, Shape, parent};
 use crate::error::{Error, Result};
-use crate::format::{Cell, Column, Kind};
+use crate::format::{Cell, Column, Kind, Mixed};
 use crate::record::Origin;
 use crate::reject::Reject;
 
-/// Writes one file of JSON objects or of texts in columns, and the rejects beside it.
+/// Writes one file of JSON objects or of texts in columns, or keeps rows in memory; and the rejects beside them.
 pub struct ObjectWriter {
     layout: Layout,
     rows: Rows,
     columns: Vec<Column>,
     written: u64,
-    origins: Option<Table>,
+    origins: Option<Whence>,
     rejects: Table,
 }
 
@@ -29,6 +31,13 @@ enum Rows {
     Table(Table),
     Text(TextFile),
     Csv(TextFile),
+    Memory(Objects),
+}
+
+/// Where it is kept where rows come from.
+enum Whence {
+    Table(Table),
+    Memory(Origins),
 }
 
 /// A row on its way to the file: the JSON of it, or the texts of its columns.
@@ -37,6 +46,8 @@ pub enum Row {
     Json(Vec<u8>),
     /// For tables, in the order of the columns.
     Cells(Vec<String>),
+    /// For memory: it is in the batch that comes with it.
+    InBatch,
 }
 
 impl ObjectWriter {
@@ -44,7 +55,7 @@ impl ObjectWriter {
     /// rows nest. What an unfinished run left in [`Layout::partial`] is removed.
     ///
     /// # Errors
-    /// For a folder, for a table of rows that nest, or when the file can't be written to.
+    /// For a dataset folder, for a table of rows that nest, or when the file can't be written to.
     pub fn create(layout: &Layout, name: &str, columns: &[&'static str]) -> Result<Self> {
         Self::check(layout, name, columns)?;
         let columns: Vec<Column> = columns.iter().map(|name| Column::new(name, Kind::Text)).collect();
@@ -58,28 +69,39 @@ impl ObjectWriter {
             Shape::Csv => Rows::Csv(TextFile::csv(file, &columns)?),
             Shape::Jsonl(packing) => Rows::Text(TextFile::jsonl(file, packing)?),
             Shape::Json => Rows::Text(TextFile::json(file)?),
+            Shape::Memory => Rows::Memory(Objects::new()),
         };
         let rejects = Table::create(partial.join("rejects.parquet"), REJECTS)?;
         Ok(Self { layout: layout.clone(), rows, columns, written: 0, origins: None, rejects })
     }
 
-    /// The same writer, with a file in the run folder that says where each row came from.
+    /// The same writer, which also says where each row came from: in a file in the run folder, or in memory.
     ///
     /// # Errors
     /// When it can't be written to.
     pub fn with_origins(mut self) -> Result<Self> {
-        self.origins = Some(Table::create(self.layout.partial().join("provenance.parquet"), ORIGINS)?);
+        self.origins = Some(if self.is_in_memory() {
+            Whence::Memory(Origins::default())
+        } else {
+            Whence::Table(Table::create(self.layout.partial().join("provenance.parquet"), ORIGINS)?)
+        });
         Ok(self)
+    }
+
+    /// Whether rows stay in memory. They are best put into arrays where they are made:
+    /// [`push_batch`](Self::push_batch).
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.rows, Rows::Memory(_))
     }
 
     /// Refuses an output that rows of the shape `name` with these columns don't fit.
     ///
     /// # Errors
-    /// For a folder, and for a table of rows that nest.
+    /// For a dataset folder, and for a table of rows that nest.
     pub fn check(layout: &Layout, name: &str, columns: &[&str]) -> Result<()> {
         let shown = layout.output().display();
         let lines = "end the output's name in .jsonl, .jsonl.gz, .jsonl.zst or .json";
-        if layout.is_folder() {
+        if layout.shape() == Shape::Folder {
             return Err(Error::usage(format!("`convert` writes one file, and `{shown}` is a folder"))
                 .with_hint(format!("{lines}; rows of texts alone also fit .csv and .parquet")));
         }
@@ -128,6 +150,7 @@ impl ObjectWriter {
         }
         self.written += 1;
         match (&mut self.rows, row) {
+            (Rows::Memory(_), Row::InBatch) => Ok(()),
             (Rows::Csv(file), Row::Cells(cells)) => file.push_cells(cells.iter().map(String::as_str)),
             (Rows::Table(table), Row::Cells(cells)) => {
                 assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
@@ -149,9 +172,38 @@ impl ObjectWriter {
         self.written += 1;
         match &mut self.rows {
             Rows::Text(file) => file.push_json(json),
-            Rows::Csv(_) | Rows::Table(_) => {
+            Rows::Csv(_) | Rows::Table(_) | Rows::Memory(_) => {
                 unreachable!("rows are made for the layout that they are written to")
             }
+        }
+    }
+
+    /// Adds a row, whatever this writer makes of it.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    ///
+    /// # Panics
+    /// As [`row`](Self::row).
+    pub fn push_object(&mut self, object: &Map<String, Value>) -> Result<()> {
+        if let Rows::Memory(rows) = &mut self.rows {
+            self.written += 1;
+            rows.push(object);
+            return Ok(());
+        }
+        let columns: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
+        self.push(&Self::row(object, &columns, Self::is_table(&self.layout), 128))
+    }
+
+    /// Takes the arrays of rows that were added as [`Row::InBatch`], or why they could not be made, which whoever asks for
+    /// the rows is told.
+    ///
+    /// # Panics
+    /// When rows don't stay in memory.
+    pub fn push_batch(&mut self, batch: std::result::Result<RecordBatch, Mixed>) {
+        match &mut self.rows {
+            Rows::Memory(rows) => rows.push_batch(batch),
+            _ => unreachable!("batches are made for memory alone"),
         }
     }
 
@@ -161,9 +213,17 @@ impl ObjectWriter {
     /// # Errors
     /// As [`push`](Self::push).
     pub fn origin(&mut self, origin: &Origin, shape: &str, sample: u64) -> Result<()> {
-        let Some(origins) = &mut self.origins else { return Ok(()) };
-        let id = records::converted_id(origin, sample);
-        origins.push(&records::origin(&id, origin, shape, sample))
+        match &mut self.origins {
+            None => Ok(()),
+            Some(Whence::Memory(origins)) => {
+                origins.push(origin, shape, sample);
+                Ok(())
+            }
+            Some(Whence::Table(origins)) => {
+                let id = records::converted_id(origin, sample);
+                origins.push(&records::origin(&id, origin, shape, sample))
+            }
+        }
     }
 
     /// Adds something that was not used.
@@ -181,23 +241,31 @@ impl ObjectWriter {
     pub fn finish(self) -> Result<Finished> {
         let Self { layout, rows, written, origins, rejects, .. } = self;
         let rejects = rejects.finish()?;
-        let file: Written = match rows {
-            Rows::Table(table) => table.finish()?.file,
-            Rows::Text(file) | Rows::Csv(file) => file.finish()?,
-        };
         let mut plan = Plan::default();
         let output: PathBuf = layout.output().to_owned();
-        let finished = Finished {
-            rows: written,
-            rejects: rejects.rows,
-            files: vec![FinishedFile::of(&file, output.clone())],
+        let mut finished = Finished { rows: written, rejects: rejects.rows, files: Vec::new() };
+        let origins = match origins {
+            Some(Whence::Table(origins)) => {
+                let to = layout.run().join("provenance.parquet");
+                plan.add(Step::Move { from: origins.finish()?.file.path, to });
+                None
+            }
+            Some(Whence::Memory(origins)) => Some(origins),
+            None => None,
         };
-        if let Some(origins) = origins {
-            let to = layout.run().join("provenance.parquet");
-            plan.add(Step::Move { from: origins.finish()?.file.path, to });
-        }
         plan.add(Step::Move { from: rejects.file.path, to: layout.rejects() });
-        plan.add(Step::Move { from: file.path, to: output });
+        let file: Option<Written> = match rows {
+            Rows::Table(table) => Some(table.finish()?.file),
+            Rows::Text(file) | Rows::Csv(file) => Some(file.finish()?),
+            Rows::Memory(rows) => {
+                rows.hand_over(&output, origins);
+                None
+            }
+        };
+        if let Some(file) = file {
+            finished.files.push(FinishedFile::of(&file, output.clone()));
+            plan.add(Step::Move { from: file.path, to: output });
+        }
         plan.add(Step::Sync(layout.run()));
         let folder: &Path = parent(layout.output());
         plan.add(Step::Sync(folder.to_owned()));

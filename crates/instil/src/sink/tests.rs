@@ -252,6 +252,114 @@ fn a_dataset_of_several_splits() {
     }
 }
 
+/// The rows of a table as one batch.
+fn whole(schema: &arrow_schema::SchemaRef, batches: &[RecordBatch]) -> RecordBatch {
+    let bare = std::sync::Arc::new(arrow_schema::Schema::new(schema.fields().clone()));
+    let bare_of = |batch: &RecordBatch| {
+        RecordBatch::try_new(std::sync::Arc::clone(&bare), batch.columns().to_vec()).unwrap()
+    };
+    let batches: Vec<RecordBatch> = batches.iter().map(bare_of).collect();
+    arrow_select::concat::concat_batches(&bare, &batches).unwrap()
+}
+
+#[test]
+fn rows_in_memory_are_those_of_the_folder() {
+    let folder = TempDir::new().unwrap();
+    let (on_disk, output) = (folder.path().join("on_disk"), folder.path().join("in_memory"));
+    let splits = ["train", "validation", "test"];
+    // More than a part and than a batch of what is kept.
+    let examples = examples(70_000);
+    let by_thirds = |number| usize::from(number % 3 == 2);
+    write_splits(&on_disk, &splits, 10_000, &examples, by_thirds);
+    let kept = Kept::new(&output);
+    let finished = write_splits(&output, &splits, 10_000, &examples, by_thirds);
+    assert_eq!((finished.rows, finished.files.len()), (70_000, 0));
+    let came = kept.take().unwrap();
+    assert_eq!(came.splits().collect::<Vec<_>>(), splits);
+    for split in splits {
+        let shards: Vec<PathBuf> = Layout::of(&on_disk)
+            .unwrap()
+            .data_files()
+            .unwrap()
+            .into_iter()
+            .filter(|file| split_of(file) == Some(split))
+            .collect();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&shards[0]).unwrap()).unwrap();
+        let table = came.table(split).unwrap();
+        assert_eq!(table.schema(), reader.schema(), "the features of `datasets` among it");
+        let read: Vec<RecordBatch> = shards.iter().flat_map(|shard| batches(shard)).collect();
+        assert_eq!(whole(table.schema(), table.batches()), whole(reader.schema(), &read), "{split}");
+        assert!(table.batches().len() <= 1, "small batches are put together");
+    }
+    assert!(came.provenance().is_none(), "it is in files");
+    // All else is the folder's.
+    let (mut files, of_memory) = (tree(&on_disk), tree(&output));
+    files.retain(|name, _| !name.starts_with("data/") && name != "README.md");
+    assert_eq!(files.keys().collect::<Vec<_>>(), of_memory.keys().collect::<Vec<_>>());
+    assert!(files.iter().all(|(name, bytes)| of_memory[name] == *bytes));
+    assert!(!Layout::of(&output).unwrap().is_in_memory(), "its rows were taken");
+}
+
+#[test]
+fn rows_that_were_not_kept_are_not_there() {
+    let folder = TempDir::new().unwrap();
+    let output = folder.path().join("rows");
+    let kept = Kept::new(&output);
+    drop(fill(writer(&output, Format::Messages, 10), &examples(3)));
+    assert_eq!(kept.take().unwrap_err().to_string(), "there are no rows: no run has finished");
+}
+
+#[test]
+fn objects_in_memory_have_the_columns_that_they_have_together() {
+    let folder = TempDir::new().unwrap();
+    let object = |text: &str| serde_json::from_str(text).unwrap();
+    let origin = |row| Origin { source: "rows.jsonl".into(), row };
+    let run = |rows: &[&str], late: &[&str]| {
+        let output = folder.path().join("rows");
+        let kept = Kept::new(&output);
+        let layout = Layout::of(&output).unwrap();
+        let mut writer = ObjectWriter::create(&layout, "messages", &[]).unwrap().with_origins().unwrap();
+        let mut built = crate::format::ObjectBuilder::default();
+        for (row, number) in rows.iter().zip(1..) {
+            writer.push(&ObjectRow::InBatch).unwrap();
+            writer.origin(&origin(Some(number)), "alpaca", 0).unwrap();
+            built.push(&object(row)).unwrap();
+        }
+        writer.push_batch(Ok(built.finish()));
+        for row in late {
+            writer.push_object(&object(row)).unwrap();
+            writer.origin(&origin(None), "sharegpt", 7).unwrap();
+        }
+        assert_eq!(writer.finish().unwrap().rows, (rows.len() + late.len()) as u64);
+        kept.take().unwrap()
+    };
+    let came = run(&[r#"{"a": 1}"#, r#"{"a": 2}"#], &[r#"{"a": 0.5, "b": "x"}"#]);
+    let table = came.table("train").unwrap();
+    let numbers = whole(table.schema(), table.batches());
+    let numbers = numbers.column(0).as_primitive::<arrow_array::types::Float64Type>();
+    assert_eq!(numbers.values(), &[1.0, 2.0, 0.5]);
+    let provenance = came.provenance().unwrap();
+    let [of_rows] = provenance.batches() else { panic!("{provenance:?}") };
+    let shapes: Vec<_> = of_rows.column_by_name("shape").unwrap().as_string::<i32>().iter().collect();
+    assert_eq!(shapes, [Some("alpaca"), Some("alpaca"), Some("sharegpt")]);
+    let rows: Vec<_> = of_rows
+        .column_by_name("row")
+        .unwrap()
+        .as_primitive::<arrow_array::types::Int64Type>()
+        .iter()
+        .collect();
+    assert_eq!(rows, [Some(1), Some(2), None]);
+    let ids: Vec<_> = of_rows.column_by_name("id").unwrap().as_string::<i32>().iter().collect();
+    assert_eq!(ids[1], Some(records::converted_id(&origin(Some(2)), 0).as_str()));
+    // Values of different types are told to whoever asks for the rows, not to the run.
+    for late in [&[r#"{"a": "text"}"#][..], &[r#"{"b": 1}"#, r#"{"b": []}"#, r#"{"b": 1}"#]] {
+        let error = run(&[r#"{"a": 1}"#], late).table("train").unwrap_err();
+        assert_eq!(error.to_string(), "the rows don't fit one table");
+        assert!(error.hint().unwrap().contains("output"));
+    }
+    assert_eq!(run(&[], &[]).table("train").unwrap().rows(), 0);
+}
+
 #[test]
 fn a_run_with_other_splits_leaves_none_of_the_old_ones() {
     let (folder, fresh) = (TempDir::new().unwrap(), TempDir::new().unwrap());

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{Lost, Numbers, Plans, UnifyRoad, quick};
 use crate::convert::record::{Role, TaskExample, TaskPart, Turn};
 use crate::convert::{Loss, Misfit, Record, Shape, first_error};
+use crate::format::{Mixed, ObjectBuilder};
 use crate::ledger::Ledger;
 use crate::pipeline::convert::entries::{Entry, Format, Item, parse};
 use crate::pipeline::convert::row::{other_shape, reject};
@@ -66,7 +67,7 @@ pub(super) struct Made {
 enum MadeRow {
     /// It is the next so many bytes of its batch's JSON.
     InBatch(usize),
-    /// It stands alone.
+    /// It stands alone, or among the arrays of its batch.
     Alone(ObjectRow),
 }
 
@@ -76,6 +77,7 @@ impl Made {
         match self.row {
             MadeRow::InBatch(_) => serde_json::from_slice(&worked.json).unwrap_or_default(),
             MadeRow::Alone(ObjectRow::Json(json)) => serde_json::from_slice(&json).unwrap_or_default(),
+            MadeRow::Alone(ObjectRow::InBatch) => unreachable!("what is shown is not put into arrays"),
             MadeRow::Alone(ObjectRow::Cells(cells)) => {
                 let columns = road.to.columns().iter().map(|name| (*name).to_owned());
                 Value::Object(columns.zip(cells.into_iter().map(Value::String)).collect())
@@ -90,6 +92,8 @@ pub(super) struct Worked {
     pub(super) came: Vec<Came>,
     /// The JSON of its rows, one after the other, so that they are allocated and freed together.
     json: Vec<u8>,
+    /// Its rows as arrays, where they stay in memory.
+    arrays: Option<Result<ObjectBuilder, Mixed>>,
     lost: Lost,
     lost_keys: Lost,
     ambiguous: u64,
@@ -97,12 +101,20 @@ pub(super) struct Worked {
 }
 
 impl Worked {
+    /// For a batch, which becomes arrays where rows stay in memory.
+    pub(super) fn new(in_memory: bool) -> Self {
+        Self { arrays: in_memory.then(|| Ok(ObjectBuilder::default())), ..Self::default() }
+    }
+
     fn lose(&mut self, what: &str) {
         count(&mut self.lost, what);
     }
 
-    /// Adds an object of texts to the batch's JSON.
+    /// Adds an object of texts to the batch's arrays or its JSON.
     fn push(&mut self, pairs: &[(&str, &str)]) -> MadeRow {
+        if let Some(row) = self.push_to_arrays(|built| built.push_texts(pairs)) {
+            return row;
+        }
         let begin = self.json.len();
         for (at, (key, text)) in pairs.iter().enumerate() {
             self.json.extend_from_slice(if at == 0 { b"{\"" } else { b",\"" });
@@ -112,6 +124,20 @@ impl Worked {
         }
         self.json.push(b'}');
         MadeRow::InBatch(self.json.len() - begin)
+    }
+
+    /// Adds a row to the arrays, as long as rows fit; none where rows don't stay in memory.
+    fn push_to_arrays(
+        &mut self,
+        push: impl FnOnce(&mut ObjectBuilder) -> Result<(), Mixed>,
+    ) -> Option<MadeRow> {
+        let arrays = self.arrays.as_mut()?;
+        if let Ok(built) = arrays
+            && let Err(mixed) = push(built)
+        {
+            *arrays = Err(mixed);
+        }
+        Some(MadeRow::Alone(ObjectRow::InBatch))
     }
 }
 
@@ -316,12 +342,10 @@ pub(super) fn restyled(
             for loss in written.losses.kinds() {
                 worked.lose(loss.word());
             }
-            MadeRow::Alone(ObjectWriter::row(
-                &written.row,
-                road.to.columns(),
-                road.is_table,
-                content.prompt.len(),
-            ))
+            worked.push_to_arrays(|built| built.push(&written.row)).unwrap_or_else(|| {
+                let (columns, bytes) = (road.to.columns(), content.prompt.len());
+                MadeRow::Alone(ObjectWriter::row(&written.row, columns, road.is_table, bytes))
+            })
         }
     };
     Ok(Made { row: object, task: at, template: Some(template) })
@@ -454,6 +478,9 @@ pub(super) fn account(
                 }
             }
         }
+    }
+    if let Some(arrays) = worked.arrays {
+        writer.push_batch(arrays.map(|mut built| built.finish()));
     }
     ledger.pass(Stage::Read, read, read);
     ledger.pass(Stage::Convert, alone, kept);
