@@ -395,14 +395,14 @@ impl<E: Element> Work for Task<'_, E> {
                 for block in 0..blocks {
                     let rows = part(m, blocks, block);
                     if blocks > 1 {
-                        // The next columns come while these are summed.
-                        let lines = (piece.min(k - start) * E::SIZE).div_ceil(64);
-                        for line in part(width * lines, blocks, block) {
-                            let row = (j + width + line / lines) * k + start;
-                            // SAFETY: only the features are asked for.
-                            unsafe {
-                                S::prefetch(self.w.as_ptr().wrapping_add(row * E::SIZE + line % lines * 64))
-                            };
+                        // The next columns come while these are summed, with each block its share of their lines.
+                        let lines = part((piece.min(k - start) * E::SIZE).div_ceil(64), blocks, block);
+                        for column in j + width..j + 2 * width {
+                            let first = self.w.as_ptr().wrapping_add((column * k + start) * E::SIZE);
+                            for line in lines.clone() {
+                                // SAFETY: only the features are asked for.
+                                unsafe { S::prefetch(first.wrapping_add(line * 64)) };
+                            }
                         }
                     }
                     // SAFETY: rows and columns from these on, as many as the block takes, are inside the shape.

@@ -23,6 +23,9 @@ const ROWS: usize = 3072;
 /// The most columns of the right factor that are packed at once.
 const COLUMNS: usize = 4096;
 
+/// The most numbers of a factor that are packed at once, unless one piece has more.
+const PACKED: usize = DEPTH * COLUMNS;
+
 /// Multiply-adds below which a product stays on its thread: smaller ones are parts of what is split already.
 const SPLIT_FROM: usize = 1 << 22;
 
@@ -123,47 +126,64 @@ impl Gemm<'_> {
             }
             return;
         }
+        let of = Gemm { right: self.right.in_f32(), ..*self };
         let out = Out(out.as_mut_ptr());
         let is_small = m * n * k < SPLIT_FROM;
-        let pieces = k.div_ceil(DEPTH);
-        let most = match self.right {
+        let most = match of.right {
             // Rows of stored weights are widened whole.
             Right::Weights(_) => n,
             Right::View(_) | Right::Transposed(_) => COLUMNS,
         };
+        let all = k.div_ceil(DEPTH);
+        // Whatever is packed and multiplied at once, threads wait for each other afterwards.
+        let widest = n.min(most).next_multiple_of(N * LANES).max(m.min(ROWS).next_multiple_of(M));
+        let together = (PACKED / (widest * k.div_ceil(all))).clamp(1, all);
         // Taken and not borrowed: while this thread waits for others, rayon may let it begin another product.
         let (mut left, mut right) = SCRATCH.take();
-        for piece in 0..pieces {
-            let depth = super::part(k, pieces, piece);
+        for first in (0..all).step_by(together) {
+            let pieces = Pieces { k, all, range: first..all.min(first + together) };
             for first in (0..n).step_by(most) {
                 let columns = first..n.min(first + most);
                 let panels = columns.len().div_ceil(N * LANES);
-                grow(&mut right, panels * N * LANES * depth.len());
-                self.pack_right::<N>(is_small, columns.clone(), depth.clone(), &mut right);
+                grow(&mut right, panels * N * LANES * pieces.depth());
                 for first in (0..m).step_by(ROWS) {
                     let rows = first..m.min(first + ROWS);
                     let groups = rows.len().div_ceil(M);
-                    // Rows that are all there is are packed already, for the columns before.
-                    if columns.start == 0 || m > ROWS {
-                        grow(&mut left, groups * M * depth.len());
-                        self.pack_left::<M>(is_small, rows.clone(), depth.clone(), &mut left);
+                    grow(&mut left, groups * M * pieces.depth());
+                    let (to_left, to_right) = (Out(left.as_mut_ptr()), Out(right.as_mut_ptr()));
+                    let pack_right = || {
+                        if rows.start == 0 {
+                            of.pack_right::<N>(isa, is_small, columns.clone(), &pieces, to_right);
+                        }
+                    };
+                    let pack_left = || {
+                        // Rows that are all there is are packed already, for the columns before.
+                        if columns.start == 0 || m > ROWS {
+                            of.pack_left::<M>(isa, is_small, rows.clone(), &pieces, to_left);
+                        }
+                    };
+                    if is_small {
+                        pack_right();
+                        pack_left();
+                    } else {
+                        rayon::join(pack_right, pack_left);
                     }
-                    let (left, right) = (&*left, &*right);
-                    split(is_small, panels * groups, M * N * LANES * depth.len(), |range| {
+                    split(is_small, panels * groups, M * N * LANES * pieces.depth(), |range| {
                         let task = Task::<M, N> {
-                            left,
-                            right,
-                            depth: depth.len(),
+                            left: &left,
+                            right: &right,
+                            pieces: &pieces,
                             groups,
+                            panels,
                             range,
                             rows: rows.clone(),
                             columns: columns.clone(),
                             out,
                             stride,
-                            scale: self.scale,
-                            add: self.add || piece > 0,
+                            scale: of.scale,
+                            add: of.add,
                         };
-                        // SAFETY: the panels hold the piece whole; the tiles of the range are this task's alone and
+                        // SAFETY: the panels hold the pieces whole; the tiles of the range are this task's alone and
                         // inside `out`, whose length was checked; `isa` is this processor's.
                         unsafe { isa.run(task) }
                     });
@@ -173,49 +193,90 @@ impl Gemm<'_> {
         SCRATCH.set((left, right));
     }
 
-    /// `[panels][depth][N * LANES]` of the right factor, with zeros beyond its columns.
+    /// Of each piece `[panels][depth][N * LANES]` of the right factor, with zeros beyond its columns. `packed` has room for
+    /// them.
     fn pack_right<const N: usize>(
         &self,
+        isa: Isa,
         is_small: bool,
         columns: Range<usize>,
-        depth: Range<usize>,
-        packed: &mut [f32],
+        pieces: &Pieces,
+        packed: Out,
     ) {
-        let n = columns.len();
         let width = N * LANES;
-        let panels = n.div_ceil(width);
-        let to = Out(packed.as_mut_ptr());
+        let panels = columns.len().div_ceil(width);
+        let to = |piece: usize| packed.at(pieces.before(piece) * panels * width);
         match self.right {
-            Right::View(View { row: 1.., column: 2.., .. }) | Right::Transposed(_) => {
-                split(is_small, panels, width * depth.len(), |range| {
-                    for panel in range {
-                        let at = panel * width * depth.len();
-                        // SAFETY: `packed` has so many elements for every panel, and each panel is one thread's.
-                        let to = unsafe { std::slice::from_raw_parts_mut(to.at(at), width * depth.len()) };
+            Right::View(View { data, row, column: 1 }) => {
+                pieces.split(is_small, panels, width, |piece, panels| {
+                    let depth = pieces.of(piece);
+                    let task = PackRows::<N> {
+                        data,
+                        row,
+                        columns: columns.clone(),
+                        panels,
+                        depth,
+                        to: Out(to(piece)),
+                    };
+                    // SAFETY: `packed` has so many elements for every panel of a piece, and each panel is one thread's;
+                    // `isa` is this processor's.
+                    unsafe { isa.run(task) }
+                });
+            }
+            Right::View(View { data, row, column }) => {
+                pieces.split(is_small, panels, width, |piece, panels| {
+                    let depth = pieces.of(piece);
+                    for panel in panels {
                         let from = columns.start + panel * width;
-                        self.pack_columns(from..columns.end.min(from + width), width, depth.clone(), to);
+                        let count = width.min(columns.end - from);
+                        let lines = Lines { data, first: from * column, line: column, step: row, count };
+                        // SAFETY: as above.
+                        unsafe {
+                            let to = to(piece).add(panel * width * depth.len());
+                            let to = std::slice::from_raw_parts_mut(to, width * depth.len());
+                            interleave::<N>(isa, lines, depth.clone(), to);
+                        }
                     }
                 });
             }
-            _ => split(is_small, depth.len(), n, |range| {
+            Right::Transposed(weights) => pieces.split(is_small, panels, width, |piece, panels| {
+                let depth = pieces.of(piece);
                 let mut wide = WIDE.take();
-                for p in range {
-                    let row = match self.right {
-                        Right::View(view) => &view.data[(depth.start + p) * view.row + columns.start..][..n],
-                        Right::Weights(weights) => {
-                            grow(&mut wide, n);
-                            weights.row(depth.start + p, &mut wide[..n]);
-                            &wide[..n]
+                grow(&mut wide, width * depth.len());
+                for panel in panels {
+                    let from = columns.start + panel * width;
+                    let count = width.min(columns.end - from);
+                    for (column, wide) in (from..from + count).zip(wide.chunks_exact_mut(depth.len())) {
+                        weights.part(column, depth.clone(), wide);
+                    }
+                    let lines = Lines { data: &wide, first: 0, line: depth.len(), step: 1, count };
+                    // SAFETY: as above.
+                    unsafe {
+                        let to = to(piece).add(panel * width * depth.len());
+                        let to = std::slice::from_raw_parts_mut(to, width * depth.len());
+                        interleave::<N>(isa, lines, 0..depth.len(), to);
+                    }
+                }
+                WIDE.set(wide);
+            }),
+            // Whole rows are widened.
+            Right::Weights(weights) => split(is_small, pieces.depth(), columns.len(), |range| {
+                let n = columns.len();
+                let mut wide = WIDE.take();
+                grow(&mut wide, n);
+                let start = pieces.of(pieces.range.start).start;
+                for piece in pieces.range.clone() {
+                    let depth = pieces.of(piece);
+                    let own = depth.start.max(start + range.start)..depth.end.min(start + range.end);
+                    for p in own {
+                        weights.row(p, &mut wide[..n]);
+                        for (panel, row) in wide[..n].chunks(width).enumerate() {
+                            let at = (panel * depth.len() + p - depth.start) * width;
+                            // SAFETY: as above; each row of the panels is one thread's.
+                            let to = unsafe { std::slice::from_raw_parts_mut(to(piece).add(at), width) };
+                            to[..row.len()].copy_from_slice(row);
+                            to[row.len()..].fill(0.0);
                         }
-                        Right::Transposed(_) => unreachable!("its columns are packed"),
-                    };
-                    for (panel, row) in row.chunks(width).enumerate() {
-                        // SAFETY: as above; each row of the panels is one thread's.
-                        let to = unsafe {
-                            std::slice::from_raw_parts_mut(to.at((panel * depth.len() + p) * width), width)
-                        };
-                        to[..row.len()].copy_from_slice(row);
-                        to[row.len()..].fill(0.0);
                     }
                 }
                 WIDE.set(wide);
@@ -223,67 +284,261 @@ impl Gemm<'_> {
         }
     }
 
-    /// One panel `[depth][width]` of these columns, whose numbers lie along the depth.
-    fn pack_columns(&self, all: Range<usize>, width: usize, depth: Range<usize>, packed: &mut [f32]) {
-        let mut wide = WIDE.take();
-        grow(&mut wide, LANES * depth.len());
-        for group in (0..width).step_by(LANES) {
-            let columns = LANES.min(all.len().saturating_sub(group));
-            for (column, wide) in wide.chunks_exact_mut(depth.len()).take(columns).enumerate() {
-                let from = all.start + group + column;
-                match self.right {
-                    Right::Transposed(weights) => weights.part(from, depth.clone(), wide),
-                    Right::View(View { data, row, column }) => {
-                        for (to, p) in wide.iter_mut().zip(depth.clone()) {
-                            *to = data[p * row + from * column];
-                        }
-                    }
-                    Right::Weights(_) => unreachable!("its rows are packed"),
-                }
-            }
-            wide[columns * depth.len()..LANES * depth.len()].fill(0.0);
-            for (p, to) in packed.chunks_exact_mut(width).enumerate() {
-                for (column, to) in to[group..group + LANES].iter_mut().enumerate() {
-                    *to = wide[column * depth.len() + p];
-                }
-            }
-        }
-        WIDE.set(wide);
-    }
-
-    /// `[groups][depth][M]` of the left factor's rows, with zeros beyond them.
+    /// Of each piece `[groups][depth][M]` of the left factor's rows, with zeros beyond them. `packed` has room for them.
     fn pack_left<const M: usize>(
         &self,
+        isa: Isa,
         is_small: bool,
         rows: Range<usize>,
-        depth: Range<usize>,
-        packed: &mut [f32],
+        pieces: &Pieces,
+        packed: Out,
     ) {
         let View { data, row, column } = self.left;
         let groups = rows.len().div_ceil(M);
-        let to = Out(packed.as_mut_ptr());
-        split(is_small, groups, M * depth.len(), |range| {
-            for group in range {
-                // SAFETY: `packed` has so many elements for every group, and each group is one thread's.
-                let to = unsafe {
-                    std::slice::from_raw_parts_mut(to.at(group * depth.len() * M), depth.len() * M)
-                };
-                let first = rows.start + group * M;
-                let count = M.min(rows.end - first);
+        pieces.split(is_small, groups, M, |piece, some| {
+            let depth = pieces.of(piece);
+            let to = Out(packed.at(pieces.before(piece) * groups * M));
+            // SAFETY: `packed` has so many elements for every group of a piece, and each group is one thread's; `isa` is
+            // this processor's.
+            unsafe {
                 if row == 1 {
-                    for (to, p) in to.chunks_exact_mut(M).zip(depth.clone()) {
-                        to[..count].copy_from_slice(&data[p * column + first..][..count]);
-                        to[count..].fill(0.0);
-                    }
-                    continue;
+                    let task = PackColumns::<M> { data, column, rows: rows.clone(), groups: some, depth, to };
+                    return isa.run(task);
                 }
-                for i in 0..M {
-                    for (to, p) in to.chunks_exact_mut(M).zip(depth.clone()) {
-                        to[i] = if i < count { data[(first + i) * row + p * column] } else { 0.0 };
-                    }
+                for group in some {
+                    let first = rows.start + group * M;
+                    let count = M.min(rows.end - first);
+                    let lines = Lines { data, first: first * row, line: row, step: column, count };
+                    let at = group * M * depth.len();
+                    let to = std::slice::from_raw_parts_mut(to.at(at), M * depth.len());
+                    isa.run(Interleave::<M> { lines, depth: depth.clone(), to, stride: M });
                 }
             }
         });
+    }
+}
+
+impl<'a> Right<'a> {
+    /// Weights in f32 as the plain numbers that they are.
+    fn in_f32(self) -> Self {
+        match self {
+            Self::Weights(weights) => {
+                weights.floats().map_or(self, |data| Self::View(View::rows(data, weights.k())))
+            }
+            Self::Transposed(weights) => {
+                weights.floats().map_or(self, |data| Self::View(View::rows(data, weights.k()).transposed()))
+            }
+            Self::View(_) => self,
+        }
+    }
+}
+
+/// Some of the pieces that the depth is parted into.
+struct Pieces {
+    k: usize,
+    /// How many there are in all.
+    all: usize,
+    range: Range<usize>,
+}
+
+impl Pieces {
+    /// The depth of a piece.
+    fn of(&self, piece: usize) -> Range<usize> {
+        super::part(self.k, self.all, piece)
+    }
+
+    /// How much depth the pieces before it have.
+    fn before(&self, piece: usize) -> usize {
+        self.of(piece).start - self.of(self.range.start).start
+    }
+
+    /// How much all have.
+    fn depth(&self) -> usize {
+        self.before(self.range.end - 1) + self.of(self.range.end - 1).len()
+    }
+
+    /// Calls `f` with every piece and ranges of `parts` that together are all of them; each part has so many numbers for
+    /// each of the depth.
+    fn split(&self, is_small: bool, parts: usize, numbers: usize, f: impl Fn(usize, Range<usize>) + Sync) {
+        let deep = self.depth().div_ceil(self.range.len());
+        split(is_small, self.range.len() * parts, numbers * deep, |range| {
+            for piece in range.start / parts..range.end.div_ceil(parts) {
+                let first = piece * parts;
+                f(
+                    self.range.start + piece,
+                    range.start.max(first) - first..range.end.min(first + parts) - first,
+                );
+            }
+        });
+    }
+}
+
+/// Lines of numbers that are wanted side by side.
+#[derive(Clone, Copy)]
+struct Lines<'a> {
+    data: &'a [f32],
+    /// Where the first one begins.
+    first: usize,
+    /// From one line to the next.
+    line: usize,
+    /// From one number of a line to the next.
+    step: usize,
+    count: usize,
+}
+
+/// `[depth][W]` of at most [`LANES`] lines that lie along the depth, with zeros beyond them.
+struct Interleave<'a, const W: usize> {
+    lines: Lines<'a>,
+    depth: Range<usize>,
+    to: &'a mut [f32],
+    /// From one depth to the next.
+    stride: usize,
+}
+
+impl<const W: usize> Work for Interleave<'_, W> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { lines: Lines { data, first, line, step, count }, depth, to, stride } = self;
+        let whole = if step == 1 { depth.len() / LANES * LANES } else { 0 };
+        for start in (0..whole).step_by(LANES) {
+            // SAFETY: the processor has the features; slices are checked.
+            unsafe {
+                let mut v = [S::zero(); LANES];
+                for (i, v) in v.iter_mut().enumerate().take(W) {
+                    if i < count {
+                        let at = first + i * line + depth.start + start;
+                        *v = S::load(data[at..at + LANES].as_ptr());
+                    }
+                }
+                for (p, v) in S::transpose(v).into_iter().enumerate() {
+                    let to = &mut to[(start + p) * stride..][..W];
+                    if W == LANES {
+                        S::store(to.as_mut_ptr(), v);
+                    } else {
+                        let mut row = [0.0; LANES];
+                        S::store(row.as_mut_ptr(), v);
+                        to.copy_from_slice(&row[..W]);
+                    }
+                }
+            }
+        }
+        for p in whole..depth.len() {
+            let at = first + (depth.start + p) * step;
+            for (i, to) in to[p * stride..][..W].iter_mut().enumerate() {
+                *to = if i < count { data[at + i * line] } else { 0.0 };
+            }
+        }
+    }
+}
+
+/// `[depth][N * LANES]` of lines that lie along the depth, with zeros beyond them.
+///
+/// # Safety
+/// `isa` is this processor's.
+unsafe fn interleave<const N: usize>(isa: Isa, lines: Lines<'_>, depth: Range<usize>, to: &mut [f32]) {
+    for group in 0..N {
+        let before = group * LANES;
+        let lines = Lines {
+            first: lines.first + before * lines.line,
+            count: lines.count.saturating_sub(before).min(LANES),
+            ..lines
+        };
+        let (depth, to) = (depth.clone(), &mut to[before..]);
+        // SAFETY: passed on to the caller.
+        unsafe { isa.run(Interleave::<LANES> { lines, depth, to, stride: N * LANES }) };
+    }
+}
+
+/// Parts side by side that are packed together, so that what is read lies together.
+const SIDE: usize = 4;
+
+/// Panels `[depth][N * LANES]` of rows of numbers, with zeros beyond their columns.
+struct PackRows<'a, const N: usize> {
+    data: &'a [f32],
+    /// From one row to the next.
+    row: usize,
+    /// The columns that the panels are of.
+    columns: Range<usize>,
+    /// Which panels.
+    panels: Range<usize>,
+    depth: Range<usize>,
+    /// The first panel.
+    to: Out,
+}
+
+impl<const N: usize> Work for PackRows<'_, N> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let width = N * LANES;
+        let depth = self.depth.len();
+        for first in self.panels.clone().step_by(SIDE) {
+            let panels = first..self.panels.end.min(first + SIDE);
+            for p in 0..depth {
+                let row = &self.data[(self.depth.start + p) * self.row..];
+                for panel in panels.clone() {
+                    let at = self.columns.start + panel * width;
+                    let from = &row[at..self.columns.end.min(at + width)];
+                    // SAFETY: the panels are the caller's, and the processor has the features.
+                    unsafe {
+                        let to = self.to.at((panel * depth + p) * width);
+                        if from.len() == width {
+                            for j in 0..N {
+                                S::store(to.add(j * LANES), S::load(from.as_ptr().add(j * LANES)));
+                            }
+                            continue;
+                        }
+                        let to = std::slice::from_raw_parts_mut(to, width);
+                        to[..from.len()].copy_from_slice(from);
+                        to[from.len()..].fill(0.0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Groups `[depth][M]` of rows whose numbers of one depth lie side by side, with zeros beyond the rows.
+struct PackColumns<'a, const M: usize> {
+    data: &'a [f32],
+    /// From one depth to the next.
+    column: usize,
+    /// The rows that the groups are of.
+    rows: Range<usize>,
+    /// Which groups.
+    groups: Range<usize>,
+    depth: Range<usize>,
+    /// The first group.
+    to: Out,
+}
+
+impl<const M: usize> Work for PackColumns<'_, M> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let depth = self.depth.len();
+        for first in self.groups.clone().step_by(SIDE) {
+            let groups = first..self.groups.end.min(first + SIDE);
+            for p in 0..depth {
+                let column = &self.data[(self.depth.start + p) * self.column..];
+                for group in groups.clone() {
+                    let at = self.rows.start + group * M;
+                    let from = &column[at..self.rows.end.min(at + M)];
+                    // SAFETY: the groups are the caller's.
+                    let to = unsafe { &mut *self.to.at((group * depth + p) * M).cast::<[f32; M]>() };
+                    if let Some(from) = from.first_chunk::<M>() {
+                        *to = *from;
+                    } else {
+                        to[..from.len()].copy_from_slice(from);
+                        to[from.len()..].fill(0.0);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -302,17 +557,19 @@ fn grow(buffer: &mut Vec<f32>, len: usize) {
 thread_local! {
     /// The packed factors of a call, kept from call to call.
     static SCRATCH: Cell<(Vec<f32>, Vec<f32>)> = const { Cell::new((Vec::new(), Vec::new())) };
-    /// A row of weights, widened.
+    /// Rows of weights, widened.
     static WIDE: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// Tiles of a piece: the panels of columns one after the other, for each the groups of rows.
+/// Tiles of some pieces: the panels of columns one after the other, for each the pieces and the groups of rows.
 struct Task<'a, const M: usize, const N: usize> {
     left: &'a [f32],
     right: &'a [f32],
-    depth: usize,
+    pieces: &'a Pieces,
     /// How many groups of `M` rows there are.
     groups: usize,
+    /// How many panels of columns.
+    panels: usize,
     /// Which tiles.
     range: Range<usize>,
     /// The rows of `out` that the groups are of.
@@ -330,57 +587,77 @@ impl<const M: usize, const N: usize> Work for Task<'_, M, N> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
+        for panel in self.range.start / self.groups..self.range.end.div_ceil(self.groups) {
+            let first = panel * self.groups;
+            let groups = self.range.start.max(first) - first..self.range.end.min(first + self.groups) - first;
+            for piece in self.pieces.range.clone() {
+                for group in groups.clone() {
+                    // SAFETY: passed on to the caller.
+                    unsafe { self.tile::<S>(panel, piece, group) }
+                }
+            }
+        }
+    }
+}
+
+impl<const M: usize, const N: usize> Task<'_, M, N> {
+    /// A tile's products over a piece.
+    ///
+    /// # Safety
+    /// As [`Work::run`].
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(&self, panel: usize, piece: usize, group: usize) {
         let width = N * LANES;
-        for tile in self.range.clone() {
-            let (panel, group) = (tile / self.groups, tile % self.groups);
-            let first = self.rows.start + group * M;
-            let rows = M.min(self.rows.end - first);
-            let at = self.columns.start + panel * width;
-            let columns = width.min(self.columns.end - at);
-            let left = self.left[group * self.depth * M..][..self.depth * M].as_ptr();
-            let right = self.right[panel * self.depth * width..][..self.depth * width].as_ptr();
-            // SAFETY: the slices hold the whole depth, and the caller's output these rows and columns.
-            unsafe {
-                let mut acc = [[S::zero(); N]; M];
-                for p in 0..self.depth {
-                    let mut b = [S::zero(); N];
+        let depth = self.pieces.of(piece).len();
+        let before = self.pieces.before(piece);
+        let first = self.rows.start + group * M;
+        let rows = M.min(self.rows.end - first);
+        let at = self.columns.start + panel * width;
+        let columns = width.min(self.columns.end - at);
+        let left = self.left[(before * self.groups + group * depth) * M..][..depth * M].as_ptr();
+        let right = self.right[(before * self.panels + panel * depth) * width..][..depth * width].as_ptr();
+        let add = self.add || piece > 0;
+        // SAFETY: the slices hold the whole depth, and the caller's output these rows and columns.
+        unsafe {
+            let mut acc = [[S::zero(); N]; M];
+            for p in 0..depth {
+                let mut b = [S::zero(); N];
+                for j in 0..N {
+                    b[j] = S::load(right.add((p * N + j) * LANES));
+                }
+                for i in 0..M {
+                    let a = S::splat(*left.add(p * M + i));
                     for j in 0..N {
-                        b[j] = S::load(right.add((p * N + j) * LANES));
-                    }
-                    for i in 0..M {
-                        let a = S::splat(*left.add(p * M + i));
-                        for j in 0..N {
-                            acc[i][j] = S::fma(a, b[j], acc[i][j]);
-                        }
+                        acc[i][j] = S::fma(a, b[j], acc[i][j]);
                     }
                 }
-                let scale = S::splat(self.scale);
-                let mut edge = [0.0; LANES];
-                for i in 0..rows {
-                    for j in 0..N {
-                        if j * LANES >= columns {
-                            break;
-                        }
-                        let to = self.out.at((first + i) * self.stride + at + j * LANES);
-                        let here = LANES.min(columns - j * LANES);
-                        if here == LANES {
-                            let v = if self.add {
-                                S::fma(acc[i][j], scale, S::load(to))
-                            } else {
-                                S::mul(acc[i][j], scale)
-                            };
-                            S::store(to, v);
-                            continue;
-                        }
-                        if self.add {
-                            std::ptr::copy_nonoverlapping(to, edge.as_mut_ptr(), here);
-                            let v = S::fma(acc[i][j], scale, S::load(edge.as_ptr()));
-                            S::store(edge.as_mut_ptr(), v);
-                        } else {
-                            S::store(edge.as_mut_ptr(), S::mul(acc[i][j], scale));
-                        }
-                        std::ptr::copy_nonoverlapping(edge.as_ptr(), to, here);
+            }
+            let scale = S::splat(self.scale);
+            let mut edge = [0.0; LANES];
+            for i in 0..rows {
+                for j in 0..N {
+                    if j * LANES >= columns {
+                        break;
                     }
+                    let to = self.out.at((first + i) * self.stride + at + j * LANES);
+                    let here = LANES.min(columns - j * LANES);
+                    if here == LANES {
+                        let v = if add {
+                            S::fma(acc[i][j], scale, S::load(to))
+                        } else {
+                            S::mul(acc[i][j], scale)
+                        };
+                        S::store(to, v);
+                        continue;
+                    }
+                    if add {
+                        std::ptr::copy_nonoverlapping(to, edge.as_mut_ptr(), here);
+                        let v = S::fma(acc[i][j], scale, S::load(edge.as_ptr()));
+                        S::store(edge.as_mut_ptr(), v);
+                    } else {
+                        S::store(edge.as_mut_ptr(), S::mul(acc[i][j], scale));
+                    }
+                    std::ptr::copy_nonoverlapping(edge.as_ptr(), to, here);
                 }
             }
         }

@@ -4,7 +4,7 @@
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
-use super::rows::{SPLIT_FROM, erf, exp, map, sum};
+use super::rows::{SPLIT_FROM, erf, exp, gelu_tanh_of, map, sum};
 use super::simd::{Isa, Simd, Work};
 
 /// Rows whose share in a weight's gradient is added up by itself, before the shares are.
@@ -42,12 +42,34 @@ pub(crate) fn gelu(x: &[f32], d: &mut [f32]) {
 /// # Panics
 /// If the lengths differ.
 pub(crate) fn gelu_tanh(x: &[f32], d: &mut [f32]) {
+    map(Isa::detect(), x, x, d, |x, _, d| d * gelu_tanh_slope(x));
+}
+
+/// The derivative of the GELU by tanh at `x`.
+#[inline(always)]
+fn gelu_tanh_slope(x: f32) -> f32 {
     const TWICE: f32 = 2.0 * 0.797_884_6;
-    map(Isa::detect(), x, x, d, |x, _, d| {
-        let s = 1.0 / (1.0 + exp(-TWICE * (x * x * x).mul_add(0.044_715, x)));
-        let inner = TWICE * (3.0 * 0.044_715 * x * x + 1.0);
-        d * (x * s * (1.0 - s)).mul_add(inner, s)
-    });
+    let s = 1.0 / (1.0 + exp(-TWICE * (x * x * x).mul_add(0.044_715, x)));
+    let inner = TWICE * (3.0 * 0.044_715 * x * x + 1.0);
+    (x * s * (1.0 - s)).mul_add(inner, s)
+}
+
+/// The gradients of `gelu_tanh(gate) * up`: `d` is the output's gradient and becomes the gate's, and `d_up` is that of `up`.
+///
+/// # Panics
+/// If the lengths differ.
+pub(crate) fn gelu_tanh_mul(gate: &[f32], up: &[f32], d: &mut [f32], d_up: &mut [f32]) {
+    let isa = Isa::detect();
+    map(isa, gate, d, d_up, |gate, d, _| gelu_tanh_of(gate) * d);
+    map(isa, gate, up, d, |gate, up, d| d * up * gelu_tanh_slope(gate));
+}
+
+/// `d` where `x` is above zero, and zero elsewhere: the gradient of [`relu`](super::rows::relu).
+///
+/// # Panics
+/// If the lengths differ.
+pub(crate) fn relu(x: &[f32], d: &mut [f32]) {
+    map(Isa::detect(), x, x, d, |x, _, d| if x <= 0.0 { 0.0 } else { d });
 }
 
 /// Adds the sum over the rows of `d`, which are as long as `out`, to it: a bias's gradient.
@@ -330,15 +352,24 @@ mod tests {
     fn activations_have_the_gradients_of_differences() {
         let x: Vec<f32> = random(1, 97).iter().map(|v| v * 3.0).collect();
         let (up, d) = (random(2, 97), random(3, 97));
-        let (mut d_gate, mut d_up) = (d.clone(), vec![0.0; 97]);
-        silu_mul(&x, &up, &mut d_gate, &mut d_up);
-        let of = |gate: &[f32], up: &[f32]| {
-            let mut out = vec![0.0; 97];
-            rows::silu_mul(gate, up, &mut out);
-            out
-        };
-        close(&d_gate, &differences(&x, &d, &|x| of(x, &up)), "gate");
-        close(&d_up, &differences(&up, &d, &|up| of(&x, up)), "up");
+        type Forward = fn(&[f32], &[f32], &mut [f32]);
+        type Backward = fn(&[f32], &[f32], &mut [f32], &mut [f32]);
+        for (forward, backward) in
+            [(rows::silu_mul as Forward, silu_mul as Backward), (rows::gelu_tanh_mul, gelu_tanh_mul)]
+        {
+            let (mut d_gate, mut d_up) = (d.clone(), vec![0.0; 97]);
+            backward(&x, &up, &mut d_gate, &mut d_up);
+            let of = |gate: &[f32], up: &[f32]| {
+                let mut out = vec![0.0; 97];
+                forward(gate, up, &mut out);
+                out
+            };
+            close(&d_gate, &differences(&x, &d, &|x| of(x, &up)), "gate");
+            close(&d_up, &differences(&up, &d, &|up| of(&x, up)), "up");
+        }
+        let mut d_x = [3.0; 4];
+        relu(&[-1.0, 0.0, 2.0, f32::NAN], &mut d_x);
+        assert_eq!(d_x, [0.0, 0.0, 3.0, 3.0]);
         for (forward, backward) in [
             (rows::gelu as fn(&[f32], &mut [f32]), gelu as fn(&[f32], &mut [f32])),
             (rows::gelu_tanh, gelu_tanh),

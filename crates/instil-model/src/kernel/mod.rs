@@ -271,6 +271,14 @@ impl Matrix {
         }
     }
 
+    /// All numbers, row after row, of weights that are stored in f32 as this processor has it.
+    fn floats(&self) -> Option<&[f32]> {
+        let Weights::Dense(Dtype::F32, bytes) = &self.weights else { return None };
+        // SAFETY: any four bytes are an f32.
+        let (before, floats, after) = unsafe { bytes.as_slice().align_to::<f32>() };
+        (cfg!(target_endian = "little") && before.is_empty() && after.is_empty()).then_some(floats)
+    }
+
     /// The columns `range` of row `i`, in f32.
     fn part(&self, i: usize, range: Range<usize>, out: &mut [f32]) {
         match &self.weights {

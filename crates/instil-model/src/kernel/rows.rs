@@ -250,8 +250,30 @@ pub fn gelu(x: &[f32], out: &mut [f32]) {
 /// # Panics
 /// If the lengths differ.
 pub fn gelu_tanh(x: &[f32], out: &mut [f32]) {
+    map(Isa::detect(), x, x, out, |x, _, _| gelu_tanh_of(x));
+}
+
+/// [`gelu_tanh`] of one value.
+#[inline(always)]
+pub(super) fn gelu_tanh_of(x: f32) -> f32 {
     const MINUS_TWICE: f32 = -2.0 * 0.797_884_6;
-    map(Isa::detect(), x, x, out, |x, _, _| x / (1.0 + exp(MINUS_TWICE * (x * x * x).mul_add(0.044_715, x))));
+    x / (1.0 + exp(MINUS_TWICE * (x * x * x).mul_add(0.044_715, x)))
+}
+
+/// `out = gelu_tanh(gate) * up`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn gelu_tanh_mul(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    map(Isa::detect(), gate, up, out, |gate, up, _| gelu_tanh_of(gate) * up);
+}
+
+/// `out = max(x, 0)`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn relu(x: &[f32], out: &mut [f32]) {
+    map(Isa::detect(), x, x, out, |x, _, _| x.max(0.0));
 }
 
 /// `out += x`.
@@ -455,6 +477,10 @@ mod tests {
         gelu_tanh(&x, &mut out);
         let inner = |x: f64| (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
         close(&out, &|_, x| 0.5 * x * (1.0 + inner(x).tanh()));
+        gelu_tanh_mul(&x, &up, &mut out);
+        close(&out, &|i, x| 0.5 * x * (1.0 + inner(x).tanh()) * f64::from(up[i]));
+        relu(&x, &mut out);
+        close(&out, &|_, x| x.max(0.0));
         out.copy_from_slice(&up);
         add_in_place(&mut out, &x);
         close(&out, &|i, x| x + f64::from(up[i]));

@@ -144,6 +144,8 @@ pub(crate) trait Simd: Copy {
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The sums of four vectors. Lanes `l` and `l + 8` are added first, then `l` and `l + 4`, `l + 2`, `l + 1`.
     unsafe fn sum4(v: [Self::F; 4]) -> [f32; 4];
+    /// Lane `j` of vector `i` becomes lane `i` of vector `j`.
+    unsafe fn transpose(v: [Self::F; 16]) -> [Self::F; 16];
 
     unsafe fn splat_i32(v: i32) -> Self::I;
     unsafe fn to_f32(v: Self::I) -> Self::F;
@@ -259,6 +261,17 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn transpose(v: [Self::F; 16]) -> [Self::F; 16] {
+        let mut out = [[0.0; 16]; 16];
+        for (i, v) in v.iter().enumerate() {
+            for (out, v) in out.iter_mut().zip(v) {
+                out[i] = *v;
+            }
+        }
+        out
+    }
+
+    #[inline(always)]
     unsafe fn splat_i32(v: i32) -> Self::I {
         [v; 16]
     }
@@ -325,4 +338,41 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn prefetch(_: *const u8) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Transpose<'a>(&'a [f32; 256], &'a mut [f32; 256]);
+
+    impl Work for Transpose<'_> {
+        type Out = ();
+
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) {
+            // SAFETY: there are sixteen vectors on either side.
+            unsafe {
+                let mut v = [S::zero(); 16];
+                for (i, v) in v.iter_mut().enumerate() {
+                    *v = S::load(self.0.as_ptr().add(16 * i));
+                }
+                for (i, v) in S::transpose(v).into_iter().enumerate() {
+                    S::store(self.1.as_mut_ptr().add(16 * i), v);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_transposed_vector_has_a_lane_of_each() {
+        let from: [f32; 256] = std::array::from_fn(|number| number as f32);
+        let wanted: [f32; 256] = std::array::from_fn(|number| (number % 16 * 16 + number / 16) as f32);
+        for isa in Isa::available() {
+            let mut found = [0.0; 256];
+            // SAFETY: this processor has what `available` says.
+            unsafe { isa.run(Transpose(&from, &mut found)) };
+            assert_eq!(found, wanted, "{isa:?}");
+        }
+    }
 }

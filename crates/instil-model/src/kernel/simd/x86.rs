@@ -99,6 +99,40 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
+    unsafe fn transpose(v: [Self::F; 16]) -> [Self::F; 16] {
+        unsafe {
+            let mut pairs = v;
+            for i in (0..16).step_by(2) {
+                pairs[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+                pairs[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+            }
+            // Of four vectors four lanes, quarter by quarter: after this `fours[4 * i + j]` has the lanes `j`, `4 + j`,
+            // `8 + j` and `12 + j` of the vectors from `4 * i` on.
+            let mut fours = pairs;
+            for i in (0..16).step_by(4) {
+                for j in 0..2 {
+                    let one = _mm512_castps_pd(pairs[i + j]);
+                    let two = _mm512_castps_pd(pairs[i + j + 2]);
+                    fours[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(one, two));
+                    fours[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(one, two));
+                }
+            }
+            let mut out = fours;
+            for j in 0..4 {
+                let low = _mm512_shuffle_f32x4::<0x88>(fours[j], fours[4 + j]);
+                let high = _mm512_shuffle_f32x4::<0xDD>(fours[j], fours[4 + j]);
+                let later_low = _mm512_shuffle_f32x4::<0x88>(fours[8 + j], fours[12 + j]);
+                let later_high = _mm512_shuffle_f32x4::<0xDD>(fours[8 + j], fours[12 + j]);
+                out[j] = _mm512_shuffle_f32x4::<0x88>(low, later_low);
+                out[4 + j] = _mm512_shuffle_f32x4::<0x88>(high, later_high);
+                out[8 + j] = _mm512_shuffle_f32x4::<0xDD>(low, later_low);
+                out[12 + j] = _mm512_shuffle_f32x4::<0xDD>(high, later_high);
+            }
+            out
+        }
+    }
+
+    #[inline(always)]
     unsafe fn splat_i32(v: i32) -> Self::I {
         unsafe { _mm512_set1_epi32(v) }
     }
@@ -284,6 +318,34 @@ impl Simd for Avx2 {
             let sums = _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
             let mut out = [0.0; 4];
             _mm_storeu_ps(out.as_mut_ptr(), sums);
+            out
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(v: [Self::F; 16]) -> [Self::F; 16] {
+        unsafe {
+            let mut out = v;
+            // Eight vectors' halves at a time.
+            for (vectors, lanes) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let at = 8 * vectors;
+                let mut fours = [_mm256_setzero_ps(); 8];
+                for i in (0..8).step_by(4) {
+                    let [a, b] = [v[at + i][lanes], v[at + i + 1][lanes]];
+                    let [c, d] = [v[at + i + 2][lanes], v[at + i + 3][lanes]];
+                    let (one, two) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                    fours[i] = _mm256_shuffle_ps::<0x44>(one, two);
+                    fours[i + 1] = _mm256_shuffle_ps::<0xEE>(one, two);
+                    let (one, two) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                    fours[i + 2] = _mm256_shuffle_ps::<0x44>(one, two);
+                    fours[i + 3] = _mm256_shuffle_ps::<0xEE>(one, two);
+                }
+                for j in 0..4 {
+                    let (one, two) = (fours[j], fours[4 + j]);
+                    out[8 * lanes + j][vectors] = _mm256_permute2f128_ps::<0x20>(one, two);
+                    out[8 * lanes + 4 + j][vectors] = _mm256_permute2f128_ps::<0x31>(one, two);
+                }
+            }
             out
         }
     }
