@@ -11,7 +11,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.numpy import load_file
-from transformers import T5ForConditionalGeneration
+from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 import t5_goldens
 from conftest import instil
@@ -38,6 +38,13 @@ def test_transformers_says_the_same(made, name):
         np.testing.assert_allclose(anew[key], numbers, rtol=0, atol=2e-5)
     said = [json.loads((folder / name / "golden.json").read_text("utf-8")) for folder in (made, GOLDENS)]
     assert said[0]["greedy"] == said[1]["greedy"]
+
+
+def test_transformers_maps_the_same_characters():
+    tokenizer = AutoTokenizer.from_pretrained(GOLDENS / "normalising")
+    for row in json.loads((GOLDENS / "normalising" / "texts.json").read_text("utf-8"))["texts"]:
+        assert tokenizer(row["text"]).input_ids == row["ids"]
+        assert tokenizer.decode(row["ids"], skip_special_tokens=True) == row["decoded"]
 
 
 def test_losses_are_the_same(made):

@@ -268,6 +268,22 @@ fn log_likelihoods_are_those_of_transformers() {
 
 #[test]
 fn texts_have_the_tokens_of_transformers() {
+    let tokenizer = Tokenizer::of_folder(&folder("v1.0")).unwrap();
+    have_the_tokens(&tokenizer, "texts.json");
+    assert_eq!((tokenizer.end(), tokenizer.pad(), tokenizer.bos()), (Some(1), Some(0), None));
+    // Sentinels stand behind the pieces, the first of them last.
+    assert_eq!(tokenizer.id_of("<extra_id_0>"), Some(119));
+}
+
+/// Published tokenizers map characters before they look for pieces.
+#[test]
+fn ligatures_wide_characters_and_marks_become_what_they_stand_for() {
+    let tokenizer = Tokenizer::of_folder(&folder("normalising")).unwrap();
+    have_the_tokens(&tokenizer, "normalising/texts.json");
+}
+
+/// That texts have the tokens that a file says, and these its texts, at once and one by one.
+fn have_the_tokens(tokenizer: &Tokenizer, file: &str) {
     #[derive(Deserialize)]
     struct Texts {
         texts: Vec<Text>,
@@ -278,8 +294,7 @@ fn texts_have_the_tokens_of_transformers() {
         ids: Vec<u32>,
         decoded: String,
     }
-    let tokenizer = Tokenizer::of_folder(&folder("v1.0")).unwrap();
-    for Text { text, ids, decoded } in json::<Texts>("texts.json").texts {
+    for Text { text, ids, decoded } in json::<Texts>(file).texts {
         assert_eq!(tokenizer.encode(&text, true).unwrap(), ids, "{text}");
         assert_eq!(tokenizer.decode(&ids).unwrap(), decoded);
         let mut one_by_one = tokenizer.detokenizer();
@@ -287,9 +302,6 @@ fn texts_have_the_tokens_of_transformers() {
         found.extend(one_by_one.finish());
         assert_eq!(found, decoded);
     }
-    assert_eq!((tokenizer.end(), tokenizer.pad(), tokenizer.bos()), (Some(1), Some(0), None));
-    // Sentinels stand behind the pieces, the first of them last.
-    assert_eq!(tokenizer.id_of("<extra_id_0>"), Some(119));
 }
 
 #[test]
