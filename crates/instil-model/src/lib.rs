@@ -9,6 +9,7 @@ pub mod bench;
 pub mod decoder;
 pub mod engine;
 pub mod kernel;
+mod numbers;
 pub mod t5;
 pub mod tokenizer;
 pub mod train;

@@ -4,10 +4,42 @@
 //! ([`crate::engine`]): two sequences with a common head may name the same blocks.
 
 use candle_core::{Result, Tensor};
+use rayon::prelude::*;
 
 use super::{Config, Segment};
 
 use crate::kernel::attend::BLOCK;
+
+/// One layer's keys and values.
+pub(crate) struct Layer<'a> {
+    heads: usize,
+    head_dim: usize,
+    keys: &'a mut [f32],
+    values: &'a mut [f32],
+}
+
+impl Layer<'_> {
+    /// Stores new keys and values, as [`Cache::write`].
+    pub(crate) fn write(self, k: &[f32], v: &[f32], segments: &[Segment]) {
+        let Self { heads, head_dim, keys, values } = self;
+        let width = heads * head_dim;
+        for segment in segments {
+            for (row, position) in segment.rows.clone().zip(segment.start..) {
+                let (block, slot) = (segment.blocks[position / BLOCK], position % BLOCK);
+                for head in 0..heads {
+                    let from = row * width + head * head_dim;
+                    let at = (block as usize * heads + head) * head_dim * BLOCK;
+                    let keys = &mut keys[at..at + head_dim * BLOCK];
+                    for (keys, key) in keys.chunks_exact_mut(BLOCK).zip(&k[from..from + head_dim]) {
+                        keys[slot] = *key;
+                    }
+                    let at = at + slot * head_dim;
+                    values[at..at + head_dim].copy_from_slice(&v[from..from + head_dim]);
+                }
+            }
+        }
+    }
+}
 
 /// Keys and values, f32.
 pub struct Cache {
@@ -32,11 +64,6 @@ impl Cache {
         Self { heads, head_dim, keys: all(), values: all() }
     }
 
-    /// Where the keys and the values of one head in one block begin.
-    pub(super) fn offset(&self, block: u32, head: usize) -> usize {
-        (block as usize * self.heads + head) * self.head_dim * BLOCK
-    }
-
     /// Stores a layer's new keys and values.
     ///
     /// `k` and `v` are [rows, kv_heads * head_dim], rows as the segments number them.
@@ -56,20 +83,14 @@ impl Cache {
     /// [`Cache::write`] of plain rows.
     pub(crate) fn write_rows(&mut self, layer: usize, k: &[f32], v: &[f32], segments: &[Segment]) {
         let (heads, head_dim) = (self.heads, self.head_dim);
-        let width = heads * head_dim;
-        for segment in segments {
-            for (row, position) in segment.rows.clone().zip(segment.start..) {
-                let (block, slot) = (segment.blocks[position / BLOCK], position % BLOCK);
-                for head in 0..heads {
-                    let from = row * width + head * head_dim;
-                    let at = self.offset(block, head);
-                    for (dim, key) in k[from..from + head_dim].iter().enumerate() {
-                        self.keys[layer][at + dim * BLOCK + slot] = *key;
-                    }
-                    let at = at + slot * head_dim;
-                    self.values[layer][at..at + head_dim].copy_from_slice(&v[from..from + head_dim]);
-                }
-            }
-        }
+        Layer { heads, head_dim, keys: &mut self.keys[layer], values: &mut self.values[layer] }
+            .write(k, v, segments);
+    }
+
+    /// The layers, which threads may write at once.
+    pub(crate) fn layers(&mut self) -> impl IndexedParallelIterator<Item = Layer<'_>> {
+        let (heads, head_dim) = (self.heads, self.head_dim);
+        let numbers = self.keys.par_iter_mut().zip(&mut self.values);
+        numbers.map(move |(keys, values)| Layer { heads, head_dim, keys, values })
     }
 }

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::position::Shifts;
 use crate::kernel::gemm::{Gemm, Right, View};
 use crate::kernel::{grad, rows};
+use crate::numbers::Numbers;
 
 /// Query rows whose scores are held at once.
 const ROWS: usize = 128;
@@ -120,21 +121,21 @@ impl Attention<'_> {
     }
 
     /// Queries, keys and values -> `[heads, rows, head_dim]`, each head's weighted sum of values.
-    pub(crate) fn forward(&self, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
+    pub(crate) fn forward(&self, q: &[f32], k: &[f32], v: &[f32]) -> Numbers {
         let head_dim = self.head_dim;
-        let mut out = vec![0.0; q.len()];
-        self.tasks(&mut out, &mut [], &mut []).into_par_iter().for_each(
-            |Task { head, place, out, .. }| {
+        let mut all = Numbers::unset(q.len());
+        self.tasks(&mut all, &mut [], &mut []).into_par_iter().for_each_init(
+            Vec::new,
+            |weights, Task { head, place, out, .. }| {
                 let q = self.part(q, head, self.queries, place);
                 let (keys, values) =
                     (self.part(k, head, self.keys, place), self.part(v, head, self.keys, place));
-                let mut weights = Vec::new();
                 let len = self.queries[place].len();
                 for start in (0..len).step_by(ROWS) {
                     let rows = start..len.min(start + ROWS);
-                    let seen = self.weights(head, q, keys, rows.clone(), &mut weights);
+                    let seen = self.weights(head, q, keys, rows.clone(), weights);
                     Gemm {
-                        left: View::rows(&weights, seen),
+                        left: View::rows(weights, seen),
                         right: Right::View(View::rows(values, head_dim)),
                         shape: [rows.len(), head_dim, seen],
                         scale: 1.0,
@@ -144,7 +145,7 @@ impl Attention<'_> {
                 }
             },
         );
-        out
+        all
     }
 
     /// The gradients of queries, keys and values, given that of the output; those of the shifts are added to
@@ -156,60 +157,64 @@ impl Attention<'_> {
         v: &[f32],
         d: &[f32],
         d_shifts: Option<&mut Shifts>,
-    ) -> [Vec<f32>; 3] {
+    ) -> [Numbers; 3] {
         let head_dim = self.head_dim;
-        let (mut d_q, mut d_k, mut d_v) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+        let mut d_q = Numbers::unset(q.len());
+        let (mut d_k, mut d_v) = (Numbers::zeros(k.len()), Numbers::zeros(v.len()));
         let has_shifts = d_shifts.is_some();
         let shifted: Vec<(usize, usize, Vec<f32>)> = self
             .tasks(&mut d_q, &mut d_k, &mut d_v)
             .into_par_iter()
-            .map(|Task { head, place, out: d_q, d_keys, d_values }| {
-                let (q, d) =
-                    (self.part(q, head, self.queries, place), self.part(d, head, self.queries, place));
-                let (keys, values) =
-                    (self.part(k, head, self.keys, place), self.part(v, head, self.keys, place));
-                let (mut weights, mut d_weights) = (Vec::new(), Vec::new());
-                let len = self.queries[place].len();
-                // By distance, from the key `len - 1` places before its query on.
-                let mut by_distance = vec![0.0; if has_shifts { 2 * len - 1 } else { 0 }];
-                for start in (0..len).step_by(ROWS) {
-                    let rows = start..len.min(start + ROWS);
-                    let seen = self.weights(head, q, keys, rows.clone(), &mut weights);
-                    let numbers = rows.start * head_dim..rows.end * head_dim;
-                    let (q, d) = (&q[numbers.clone()], &d[numbers.clone()]);
-                    let all = [rows.len(), seen, head_dim];
-                    // How the values' sum depends on the weights and the values.
-                    d_weights.resize(weights.len(), 0.0);
-                    Gemm {
-                        left: View::rows(d, head_dim),
-                        right: Right::View(View::rows(values, head_dim).transposed()),
-                        shape: all,
-                        scale: 1.0,
-                        add: false,
-                    }
-                    .run(&mut d_weights, seen);
-                    back(&weights, d, all, &mut d_values[..seen * head_dim]);
-                    // How the weights depend on the scores, and those on queries, keys and shifts.
-                    for (weights, d) in weights.chunks_exact(seen).zip(d_weights.chunks_exact_mut(seen)) {
-                        grad::softmax(weights, d);
-                    }
-                    if has_shifts {
-                        for (row, d) in rows.zip(d_weights.chunks_exact(seen)) {
-                            rows::add_in_place(&mut by_distance[len - 1 - row..][..seen], d);
+            .map_init(
+                Default::default,
+                |scratch: &mut [Vec<f32>; 2], Task { head, place, out: d_q, d_keys, d_values }| {
+                    let (q, d) =
+                        (self.part(q, head, self.queries, place), self.part(d, head, self.queries, place));
+                    let (keys, values) =
+                        (self.part(k, head, self.keys, place), self.part(v, head, self.keys, place));
+                    let [weights, d_weights] = scratch;
+                    let len = self.queries[place].len();
+                    // By distance, from the key `len - 1` places before its query on.
+                    let mut by_distance = vec![0.0; if has_shifts { 2 * len - 1 } else { 0 }];
+                    for start in (0..len).step_by(ROWS) {
+                        let rows = start..len.min(start + ROWS);
+                        let seen = self.weights(head, q, keys, rows.clone(), weights);
+                        let numbers = rows.start * head_dim..rows.end * head_dim;
+                        let (q, d) = (&q[numbers.clone()], &d[numbers.clone()]);
+                        let all = [rows.len(), seen, head_dim];
+                        // How the values' sum depends on the weights and the values.
+                        d_weights.resize(weights.len(), 0.0);
+                        Gemm {
+                            left: View::rows(d, head_dim),
+                            right: Right::View(View::rows(values, head_dim).transposed()),
+                            shape: all,
+                            scale: 1.0,
+                            add: false,
                         }
+                        .run(d_weights, seen);
+                        back(weights, d, all, &mut d_values[..seen * head_dim]);
+                        // How the weights depend on the scores, and those on queries, keys and shifts.
+                        for (weights, d) in weights.chunks_exact(seen).zip(d_weights.chunks_exact_mut(seen)) {
+                            grad::softmax(weights, d);
+                        }
+                        if has_shifts {
+                            for (row, d) in rows.zip(d_weights.chunks_exact(seen)) {
+                                rows::add_in_place(&mut by_distance[len - 1 - row..][..seen], d);
+                            }
+                        }
+                        Gemm {
+                            left: View::rows(d_weights, seen),
+                            right: Right::View(View::rows(keys, head_dim)),
+                            shape: [all[0], head_dim, seen],
+                            scale: 1.0,
+                            add: false,
+                        }
+                        .run(&mut d_q[numbers], head_dim);
+                        back(d_weights, q, all, &mut d_keys[..seen * head_dim]);
                     }
-                    Gemm {
-                        left: View::rows(&d_weights, seen),
-                        right: Right::View(View::rows(keys, head_dim)),
-                        shape: [all[0], head_dim, seen],
-                        scale: 1.0,
-                        add: false,
-                    }
-                    .run(&mut d_q[numbers], head_dim);
-                    back(&d_weights, q, all, &mut d_keys[..seen * head_dim]);
-                }
-                (head, len, by_distance)
-            })
+                    (head, len, by_distance)
+                },
+            )
             .collect();
         if let Some(d_shifts) = d_shifts {
             for (head, len, by_distance) in shifted {
@@ -235,10 +240,10 @@ fn back(weights: &[f32], x: &[f32], [rows, keys, dims]: [usize; 3], out: &mut [f
 }
 
 /// `[rows, heads * head_dim]` -> `[heads, rows, head_dim]`
-pub(crate) fn by_head(rows: &[f32], heads: usize, head_dim: usize) -> Vec<f32> {
+pub(crate) fn by_head(rows: &[f32], heads: usize, head_dim: usize) -> Numbers {
     let width = heads * head_dim;
     let count = rows.len() / width;
-    let mut out = vec![0.0; rows.len()];
+    let mut out = Numbers::unset(rows.len());
     out.par_chunks_mut((count * head_dim).max(1))
         .enumerate()
         .with_min_len(FEW / (count * head_dim).max(1))
@@ -251,10 +256,10 @@ pub(crate) fn by_head(rows: &[f32], heads: usize, head_dim: usize) -> Vec<f32> {
 }
 
 /// `[heads, rows, head_dim]` -> `[rows, heads * head_dim]`
-pub(crate) fn by_row(by_head: &[f32], heads: usize, head_dim: usize) -> Vec<f32> {
+pub(crate) fn by_row(by_head: &[f32], heads: usize, head_dim: usize) -> Numbers {
     let width = heads * head_dim;
     let count = by_head.len() / width;
-    let mut out = vec![0.0; by_head.len()];
+    let mut out = Numbers::unset(by_head.len());
     out.par_chunks_mut(width).enumerate().with_min_len(FEW / width).for_each(|(number, row)| {
         for (head, out) in row.chunks_exact_mut(head_dim).enumerate() {
             out.copy_from_slice(&by_head[(head * count + number) * head_dim..][..head_dim]);

@@ -25,6 +25,7 @@ use self::position::{Buckets, Sees, Shifts};
 use crate::decoder::{BLOCK, Cache, Cost, Segment, Step};
 use crate::kernel::shifted::{self, Shifted};
 use crate::kernel::{Matrix, attend, rows};
+use crate::numbers::Numbers;
 
 /// An encoder-decoder with its weights.
 pub struct T5 {
@@ -167,10 +168,10 @@ impl T5 {
         }
         let mut read = vec![0.0; x.len()];
         rows::rms_norm(&x, &self.encoder.norm, norm_eps, &mut read);
-        for (layer, block) in self.decoder.blocks.iter().enumerate() {
-            let Some((_, Projections { k, v, .. })) = &block.cross else { continue };
-            cache.write_rows(layer, &k.forward(&read), &v.forward(&read), &segments);
-        }
+        cache.layers().zip(&self.decoder.blocks).with_max_len(1).for_each(|(layer, block)| {
+            let Some((_, Projections { k, v, .. })) = &block.cross else { return };
+            layer.write(&k.forward(&read), &v.forward(&read), &segments);
+        });
         Ok(())
     }
 
@@ -332,15 +333,12 @@ impl Feed {
 }
 
 /// What the feed-forward layer makes between its projections; `second` is there where it is gated.
-pub(crate) fn activated(activation: Activation, first: &[f32], second: Option<&[f32]>) -> Vec<f32> {
-    let mut out = vec![0.0; first.len()];
+pub(crate) fn activated(activation: Activation, first: &[f32], second: Option<&[f32]>) -> Numbers {
+    let mut out = Numbers::unset(first.len());
     match (activation, second) {
-        (Activation::GatedGelu, Some(second)) => {
-            rows::gelu_tanh(first, &mut out);
-            out.iter_mut().zip(second).for_each(|(out, second)| *out *= second);
-        }
+        (Activation::GatedGelu, Some(second)) => rows::gelu_tanh_mul(first, second, &mut out),
         (Activation::GatedSilu, Some(second)) => rows::silu_mul(first, second, &mut out),
-        _ => out.iter_mut().zip(first).for_each(|(out, first)| *out = first.max(0.0)),
+        _ => rows::relu(first, &mut out),
     }
     out
 }

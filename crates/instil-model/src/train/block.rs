@@ -10,6 +10,7 @@ use super::ops::linear::Linear;
 use super::ops::norm::Norm;
 use crate::decoder::{Config, Residual};
 use crate::kernel::rows::add_in_place;
+use crate::numbers::Numbers;
 
 /// Attention and feed-forward.
 pub(super) struct Block {
@@ -48,20 +49,20 @@ pub(super) struct Rows<'a> {
 /// What the way back needs of the way there, beside the block's input.
 pub(super) struct Saved {
     /// After the first norm.
-    h1: Vec<f32>,
+    h1: Numbers,
     /// By projection, what lies within its adapter.
-    lows: Vec<Vec<f32>>,
+    lows: Vec<Numbers>,
     /// Queries and keys before their norms, where they have any.
-    raw: [Vec<f32>; 2],
+    raw: [Numbers; 2],
     /// Queries, keys and values by head.
-    heads: [Vec<f32>; 3],
+    heads: [Numbers; 3],
     /// What `out` is given.
-    attended: Vec<f32>,
-    out_low: Vec<f32>,
+    attended: Numbers,
+    out_low: Numbers,
     /// The input and the attention.
-    x1: Vec<f32>,
+    x1: Numbers,
     /// After the second norm; nothing where there is none.
-    h2: Vec<f32>,
+    h2: Numbers,
     feed: feed::Saved,
 }
 
@@ -108,8 +109,8 @@ impl Block {
             lows.push(low);
         }
         let norms = [&self.q_norm, &self.k_norm, &None];
-        let mut kept = [Vec::new(), Vec::new()];
-        let mut heads = [Vec::new(), Vec::new(), Vec::new()];
+        let mut kept: [Numbers; 2] = Default::default();
+        let mut heads: [Numbers; 3] = Default::default();
         for (part, place) in self.places(config).iter().enumerate() {
             let rotation = (part < 2).then_some(rotation);
             heads[part] = match norms[part] {
@@ -123,7 +124,7 @@ impl Block {
         drop(raw);
         let attended = self.attention(rows, layer).forward(&heads[0], &heads[1], &heads[2]);
         let place = Heads::alone(config.heads, config.head_dim);
-        let mut joined = vec![0.0; attended.len()];
+        let mut joined = Numbers::unset(attended.len());
         place.join(&attended, None, &mut joined);
         let attended = joined;
         let (mut x1, out_low) = self.out.forward(weights, &attended, dropout);
@@ -131,14 +132,14 @@ impl Block {
         let h2 = match (&self.norm2, config.residual) {
             (Some(norm), Residual::Sequential) => norm.forward(weights, &x1),
             (Some(norm), _) => norm.forward(weights, x),
-            (None, _) => Vec::new(),
+            (None, _) => Numbers::default(),
         };
         let feed = self.feed.inner(weights, if h2.is_empty() { &h1 } else { &h2 }, dropout);
         Saved { h1, lows, raw: kept, heads, attended, out_low, x1, h2, feed }
     }
 
     /// The output `[rows, hidden]`.
-    pub(super) fn output(&self, rows: &Rows<'_>, saved: &Saved) -> Vec<f32> {
+    pub(super) fn output(&self, rows: &Rows<'_>, saved: &Saved) -> Numbers {
         let mut y = self.feed.outer(rows.weights, &saved.feed, rows.dropout);
         add_in_place(&mut y, &saved.x1);
         y
@@ -156,43 +157,43 @@ impl Block {
         is_wanted: bool,
     ) {
         let Rows { config, weights, rotation, dropout, .. } = *rows;
-        let mut d_fed = vec![0.0; saved.fed().len()];
+        let mut d_fed = Numbers::zeros(saved.fed().len());
         self.feed.backward(weights, (saved.fed(), &saved.feed), d, dropout, gradients, &mut d_fed);
         // `d` becomes the gradient of `x1` where the feed-forward layer is after the attention; beside it, that of the
         // attention's output is the block's, and what comes through the second norm waits.
-        let mut d_x = Vec::new();
+        let mut d_x = Numbers::default();
         let mut d_h1 = match (&self.norm2, config.residual) {
             (Some(norm), Residual::Sequential) => {
                 norm.backward(weights, &saved.x1, &d_fed, gradients, d);
-                vec![0.0; x.len()]
+                Numbers::zeros(x.len())
             }
             (Some(norm), _) => {
-                d_x = vec![0.0; x.len()];
+                d_x = Numbers::zeros(x.len());
                 norm.backward(weights, x, &d_fed, gradients, &mut d_x);
-                vec![0.0; x.len()]
+                Numbers::zeros(x.len())
             }
             (None, _) => d_fed,
         };
-        let mut d_attended = vec![0.0; saved.attended.len()];
-        let given = (saved.attended.as_slice(), saved.out_low.as_slice());
+        let mut d_attended = Numbers::zeros(saved.attended.len());
+        let given = (&*saved.attended, &*saved.out_low);
         self.out.backward(weights, given, d, dropout, gradients, Some(&mut d_attended));
         let d_heads = Heads::alone(config.heads, config.head_dim).part(&d_attended, None);
         let [q, k, v] = &saved.heads;
-        let (d_q, d_k, d_v) = self.attention(rows, layer).backward(q, k, v, &d_heads);
+        let d_parts = self.attention(rows, layer).backward(q, k, v, &d_heads);
         let places = self.places(config);
         let turned = |part: usize| (part < 2).then_some(rotation);
         match &self.projections {
             Projections::Apart(all) => {
                 let norms = [&self.q_norm, &self.k_norm, &None];
-                for (part, d_heads) in [d_q, d_k, d_v].iter().enumerate() {
-                    let mut d = vec![0.0; d_heads.len()];
+                for (part, d_heads) in d_parts.iter().enumerate() {
+                    let mut d = Numbers::unset(d_heads.len());
                     places[part].join(d_heads, turned(part), &mut d);
                     if let Some(norm) = norms[part] {
-                        let mut d_raw = vec![0.0; d.len()];
+                        let mut d_raw = Numbers::zeros(d.len());
                         norm.backward(weights, &saved.raw[part], &d, gradients, &mut d_raw);
                         d = d_raw;
                     }
-                    let given = (saved.h1.as_slice(), saved.lows[part].as_slice());
+                    let given = (&*saved.h1, &*saved.lows[part]);
                     all[part].backward(
                         weights,
                         given,
@@ -204,11 +205,11 @@ impl Block {
                 }
             }
             Projections::ByHead(one) => {
-                let mut d = vec![0.0; 3 * d_q.len()];
-                for (part, d_heads) in [d_q, d_k, d_v].iter().enumerate() {
+                let mut d = Numbers::unset(3 * d_parts[0].len());
+                for (part, d_heads) in d_parts.iter().enumerate() {
                     places[part].join(d_heads, turned(part), &mut d);
                 }
-                let given = (saved.h1.as_slice(), saved.lows[0].as_slice());
+                let given = (&*saved.h1, &*saved.lows[0]);
                 one.backward(weights, given, &d, dropout, gradients, is_wanted.then_some(&mut d_h1));
             }
         }

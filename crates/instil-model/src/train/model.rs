@@ -7,6 +7,7 @@ use super::ops::linear::Linear;
 use super::ops::norm::Norm;
 use super::ops::{Dropout, Weight, loss};
 use crate::decoder::Config;
+use crate::numbers::Numbers;
 
 /// A decoder that can be trained. Its trained weights lie elsewhere, in one row.
 pub(super) struct Model {
@@ -92,9 +93,9 @@ impl Model {
     }
 
     /// `[rows]` -> `[rows, hidden]`
-    fn embedded(&self, weights: &[f32], tokens: &[u32]) -> Vec<f32> {
+    fn embedded(&self, weights: &[f32], tokens: &[u32]) -> Numbers {
         let hidden = self.config.hidden;
-        let mut rows = vec![0.0; tokens.len() * hidden];
+        let mut rows = Numbers::unset(tokens.len() * hidden);
         for (row, token) in rows.chunks_exact_mut(hidden).zip(tokens) {
             let token = *token as usize;
             match &self.embed {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use instil::rng::{nth, seed_of};
 use instil::{Error, Result};
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::Value;
 
@@ -19,6 +20,7 @@ use super::ops::Dropout;
 use super::optimizer::{self, Optimizer};
 use super::parameters::{Parameter, Parameters};
 use super::settings::{Checkpoints, Length, Plan, Settings};
+use crate::numbers::Keeper;
 use crate::weights::Checkpoint;
 
 /// What a step came to.
@@ -81,6 +83,8 @@ pub struct Trainer {
     gradients: Vec<f32>,
     pub(super) settings: Settings,
     pool: ThreadPool,
+    /// What a step has used is there for the next.
+    memory: Keeper,
     /// `config.json`; none of a GGUF file.
     pub(super) json: Option<Value>,
     /// What the frozen weights are, in a few digits; asked for when a checkpoint is wanted.
@@ -136,7 +140,8 @@ impl Trainer {
         let len = parameters.weights.len();
         let optimizer = Optimizer::new(settings.adamw, len, settings.moments.as_deref())?;
         let gradients = vec![0.0; len];
-        Ok(Self { net, parameters, optimizer, gradients, settings, pool, json, base: String::new() })
+        let memory = Keeper::new();
+        Ok(Self { net, parameters, optimizer, gradients, settings, pool, memory, json, base: String::new() })
     }
 
     /// Rows of the embedding: one more than the largest token.
@@ -224,6 +229,7 @@ impl Trainer {
             example.check(number, self.window(), self.vocab())?;
         }
         let (loss, norm) = self.accumulate(examples);
+        self.memory.end_round();
         if !loss.is_finite() || !norm.is_finite() {
             return Err(self.diverged(loss, norm));
         }
@@ -244,7 +250,7 @@ impl Trainer {
     /// The mean loss of a step's examples and the gradients' length; the gradients lie in their place.
     fn accumulate(&mut self, examples: &[&Example]) -> (f64, f64) {
         let Self { net, parameters, gradients, settings, pool, optimizer, .. } = self;
-        gradients.fill(0.0);
+        pool.install(|| gradients.par_chunks_mut(1 << 16).for_each(|part| part.fill(0.0)));
         let targets: usize = examples.iter().map(|example| example.targets()).sum();
         let share = match &settings.method {
             Method::Lora(lora) => lora.lora_dropout as f32,

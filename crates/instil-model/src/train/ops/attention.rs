@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::kernel::gemm::{Gemm, Right, View};
 use crate::kernel::{grad, rows};
+use crate::numbers::Numbers;
 
 /// Query rows whose scores are held at once.
 const ROWS: usize = 128;
@@ -115,21 +116,20 @@ impl Attention<'_> {
     }
 
     /// Queries, keys and values -> `[heads, rows, head_dim]`, each head's weighted sum of values.
-    pub(in crate::train) fn forward(&self, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
+    pub(in crate::train) fn forward(&self, q: &[f32], k: &[f32], v: &[f32]) -> Numbers {
         let head_dim = self.head_dim;
         let group = self.heads / self.kv_heads;
-        let mut out = vec![0.0; q.len()];
-        self.tasks(&mut out, &mut [], &mut []).into_par_iter().for_each(|task| {
+        let mut all = Numbers::unset(q.len());
+        self.tasks(&mut all, &mut [], &mut []).into_par_iter().for_each_init(Vec::new, |weights, task| {
             let (keys, values) =
                 (self.of(k, task.kv_head, &task.segment), self.of(v, task.kv_head, &task.segment));
-            let mut weights = Vec::new();
             for (number, out) in task.out.into_iter().enumerate() {
                 let q = self.of(q, task.kv_head * group + number, &task.segment);
                 for start in (0..task.segment.len()).step_by(ROWS) {
                     let rows = start..task.segment.len().min(start + ROWS);
-                    let seen = self.weights(q, keys, rows.clone(), &mut weights);
+                    let seen = self.weights(q, keys, rows.clone(), weights);
                     Gemm {
-                        left: View::rows(&weights, seen.len()),
+                        left: View::rows(weights, seen.len()),
                         right: Right::View(View::rows(&values[seen.start * head_dim..], head_dim)),
                         shape: [rows.len(), head_dim, seen.len()],
                         scale: 1.0,
@@ -139,31 +139,27 @@ impl Attention<'_> {
                 }
             }
         });
-        out
+        all
     }
 
     /// The gradients of queries, keys and values, given that of the output.
-    pub(in crate::train) fn backward(
-        &self,
-        q: &[f32],
-        k: &[f32],
-        v: &[f32],
-        d: &[f32],
-    ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    pub(in crate::train) fn backward(&self, q: &[f32], k: &[f32], v: &[f32], d: &[f32]) -> [Numbers; 3] {
         let head_dim = self.head_dim;
         let scale = 1.0 / (head_dim as f32).sqrt();
         let group = self.heads / self.kv_heads;
-        let (mut d_q, mut d_k, mut d_v) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
-        self.tasks(&mut d_q, &mut d_k, &mut d_v).into_par_iter().for_each(|task| {
+        let mut d_q = Numbers::unset(q.len());
+        let (mut d_k, mut d_v) = (Numbers::zeros(k.len()), Numbers::zeros(v.len()));
+        let tasks = self.tasks(&mut d_q, &mut d_k, &mut d_v).into_par_iter();
+        tasks.for_each_init(Default::default, |scratch: &mut [Vec<f32>; 2], task| {
             let (keys, values) =
                 (self.of(k, task.kv_head, &task.segment), self.of(v, task.kv_head, &task.segment));
-            let (mut weights, mut d_weights) = (Vec::new(), Vec::new());
+            let [weights, d_weights] = scratch;
             for (number, d_q) in task.out.into_iter().enumerate() {
                 let head = task.kv_head * group + number;
                 let (q, d) = (self.of(q, head, &task.segment), self.of(d, head, &task.segment));
                 for start in (0..task.segment.len()).step_by(ROWS) {
                     let rows = start..task.segment.len().min(start + ROWS);
-                    let seen = self.weights(q, keys, rows.clone(), &mut weights);
+                    let seen = self.weights(q, keys, rows.clone(), weights);
                     let numbers = rows.start * head_dim..rows.end * head_dim;
                     let cached = seen.start * head_dim..seen.end * head_dim;
                     let (q, d) = (&q[numbers.clone()], &d[numbers.clone()]);
@@ -177,8 +173,8 @@ impl Attention<'_> {
                         scale: 1.0,
                         add: false,
                     }
-                    .run(&mut d_weights, seen.len());
-                    back(&weights, d, all, 1.0, &mut task.d_values[cached.clone()]);
+                    .run(d_weights, seen.len());
+                    back(weights, d, all, 1.0, &mut task.d_values[cached.clone()]);
                     // How the weights depend on the scores, and those on queries and keys.
                     for (weights, d) in
                         weights.chunks_exact(seen.len()).zip(d_weights.chunks_exact_mut(seen.len()))
@@ -186,18 +182,18 @@ impl Attention<'_> {
                         grad::softmax(weights, d);
                     }
                     Gemm {
-                        left: View::rows(&d_weights, seen.len()),
+                        left: View::rows(d_weights, seen.len()),
                         right: Right::View(View::rows(&keys[cached.clone()], head_dim)),
                         shape: [rows.len(), head_dim, seen.len()],
                         scale,
                         add: false,
                     }
                     .run(&mut d_q[numbers], head_dim);
-                    back(&d_weights, q, all, scale, &mut task.d_keys[cached]);
+                    back(d_weights, q, all, scale, &mut task.d_keys[cached]);
                 }
             }
         });
-        (d_q, d_k, d_v)
+        [d_q, d_k, d_v]
     }
 }
 

@@ -4,6 +4,7 @@ use super::Dropout;
 use super::linear::Linear;
 use crate::decoder::Activation;
 use crate::kernel::{grad, rows};
+use crate::numbers::Numbers;
 
 /// The feed-forward layer.
 pub(in crate::train) enum Feed {
@@ -29,10 +30,10 @@ pub(in crate::train) enum Feed {
 /// What the way back needs of the way there.
 pub(in crate::train) struct Saved {
     /// `gate x` and what lies within its adapter; nothing where there is no gate.
-    gate: (Vec<f32>, Vec<f32>),
-    up: (Vec<f32>, Vec<f32>),
+    gate: (Numbers, Numbers),
+    up: (Numbers, Numbers),
     /// What `down` is given.
-    inner: Vec<f32>,
+    inner: Numbers,
 }
 
 impl Feed {
@@ -42,18 +43,18 @@ impl Feed {
             Self::Gated { gate, up, .. } => {
                 let gate = gate.forward(weights, x, dropout);
                 let up = up.forward(weights, x, dropout);
-                let mut inner = vec![0.0; up.0.len()];
+                let mut inner = Numbers::unset(up.0.len());
                 rows::silu_mul(&gate.0, &up.0, &mut inner);
                 Saved { gate, up, inner }
             }
             Self::Plain { up, activation, .. } => {
                 let up = up.forward(weights, x, dropout);
-                let mut inner = vec![0.0; up.0.len()];
+                let mut inner = Numbers::unset(up.0.len());
                 match activation {
                     Activation::Gelu => rows::gelu(&up.0, &mut inner),
                     _ => rows::gelu_tanh(&up.0, &mut inner),
                 }
-                Saved { gate: (Vec::new(), Vec::new()), up, inner }
+                Saved { gate: Default::default(), up, inner }
             }
         }
     }
@@ -70,7 +71,7 @@ impl Feed {
         weights: &[f32],
         saved: &Saved,
         dropout: Option<Dropout>,
-    ) -> Vec<f32> {
+    ) -> Numbers {
         self.down().forward(weights, &saved.inner, dropout).0
     }
 
@@ -86,11 +87,11 @@ impl Feed {
         d_x: &mut [f32],
     ) {
         let low = self.down().low(weights, &saved.inner, dropout);
-        let mut d_inner = vec![0.0; saved.inner.len()];
+        let mut d_inner = Numbers::zeros(saved.inner.len());
         self.down().backward(weights, (&saved.inner, &low), d, dropout, gradients, Some(&mut d_inner));
         match self {
             Self::Gated { gate, up, .. } => {
-                let mut d_up = vec![0.0; d_inner.len()];
+                let mut d_up = Numbers::unset(d_inner.len());
                 grad::silu_mul(&saved.gate.0, &saved.up.0, &mut d_inner, &mut d_up);
                 gate.backward(weights, (x, &saved.gate.1), &d_inner, dropout, gradients, Some(d_x));
                 up.backward(weights, (x, &saved.up.1), &d_up, dropout, gradients, Some(d_x));

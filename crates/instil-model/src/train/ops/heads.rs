@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use crate::decoder::Config;
+use crate::numbers::Numbers;
 
 /// The angles of a pass's rows.
 pub(in crate::train) struct Rotation {
@@ -65,9 +66,9 @@ impl Heads {
     }
 
     /// Rows -> heads, turned if there is a rotation.
-    pub(in crate::train) fn part(&self, rows: &[f32], rotation: Option<&Rotation>) -> Vec<f32> {
+    pub(in crate::train) fn part(&self, rows: &[f32], rotation: Option<&Rotation>) -> Numbers {
         let count = rows.len() / self.width;
-        let mut heads = vec![0.0; self.count * count * self.head_dim];
+        let mut heads = Numbers::unset(self.count * count * self.head_dim);
         heads.par_chunks_mut(count * self.head_dim).enumerate().for_each(|(head, out)| {
             let at = self.first + head * self.stride;
             let rows = rows.chunks_exact(self.width);

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::{Dropout, Vector, Weight};
 use crate::kernel::gemm::{Gemm, Right, View};
 use crate::kernel::{grad, rows};
+use crate::numbers::Numbers;
 
 /// A projection.
 pub(in crate::train) struct Linear {
@@ -41,10 +42,10 @@ impl Linear {
         weights: &[f32],
         x: &[f32],
         dropout: Option<Dropout>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    ) -> (Numbers, Numbers) {
         let (n, k) = (self.n, self.k);
         let m = x.len() / k;
-        let mut y = vec![0.0; m * n];
+        let mut y = Numbers::unset(m * n);
         let product =
             |right| Gemm { left: View::rows(x, k), right, shape: [m, n, k], scale: 1.0, add: false };
         match &self.weight {
@@ -75,12 +76,12 @@ impl Linear {
     }
 
     /// What lies within the adapter, `[rows, r]`, times the scale: `scale · dropout(x) Aᵀ`. Nothing without an adapter.
-    pub(in crate::train) fn low(&self, weights: &[f32], x: &[f32], dropout: Option<Dropout>) -> Vec<f32> {
-        let Some(adapter) = &self.adapter else { return Vec::new() };
+    pub(in crate::train) fn low(&self, weights: &[f32], x: &[f32], dropout: Option<Dropout>) -> Numbers {
+        let Some(adapter) = &self.adapter else { return Numbers::default() };
         let dropped = dropout.map(|dropout| adapter.dropped(dropout, x));
         let x = dropped.as_deref().unwrap_or(x);
         let m = x.len() / self.k;
-        let mut low = vec![0.0; m * adapter.rank];
+        let mut low = Numbers::unset(m * adapter.rank);
         let a = View::rows(&weights[adapter.a.clone()], self.k);
         Gemm {
             left: View::rows(x, self.k),
@@ -123,7 +124,7 @@ impl Linear {
         let Some(adapter) = &self.adapter else { return };
         let rank = adapter.rank;
         outer((d, n), (low, rank), &mut gradients[adapter.b.clone()]);
-        let mut d_low = vec![0.0; m * rank];
+        let mut d_low = Numbers::unset(m * rank);
         Gemm {
             left: View::rows(d, n),
             right: Right::View(View::rows(&weights[adapter.b.clone()], rank)),
@@ -145,7 +146,7 @@ impl Linear {
         match dropout {
             None => product.run(d_x, k),
             Some(dropout) => {
-                let mut d = vec![0.0; m * k];
+                let mut d = Numbers::zeros(m * k);
                 product.run(&mut d, k);
                 adapter.drop(dropout, &mut d);
                 rows::add_in_place(d_x, &d);
@@ -167,10 +168,11 @@ fn outer((a, n): (&[f32], usize), (b, k): (&[f32], usize), out: &mut [f32]) {
 }
 
 impl Adapter {
-    fn dropped(&self, dropout: Dropout, x: &[f32]) -> Vec<f32> {
-        let mut x = x.to_vec();
-        self.drop(dropout, &mut x);
-        x
+    fn dropped(&self, dropout: Dropout, x: &[f32]) -> Numbers {
+        let mut dropped = Numbers::unset(x.len());
+        dropped.copy_from_slice(x);
+        self.drop(dropout, &mut dropped);
+        dropped
     }
 
     /// Sets a share of the numbers to 0 and makes up for it in the others. Which ones depends on the draw, the adapter and

@@ -2,6 +2,7 @@
 
 use super::Vector;
 use crate::kernel::{grad, rows};
+use crate::numbers::Numbers;
 
 /// A norm over rows as wide as its weight.
 pub(in crate::train) struct Norm {
@@ -13,8 +14,8 @@ pub(in crate::train) struct Norm {
 
 impl Norm {
     /// `[.., width]` -> `[.., width]`
-    pub(in crate::train) fn forward(&self, weights: &[f32], x: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; x.len()];
+    pub(in crate::train) fn forward(&self, weights: &[f32], x: &[f32]) -> Numbers {
+        let mut out = Numbers::unset(x.len());
         match &self.bias {
             Some(bias) => rows::layer_norm(x, self.weight.of(weights), bias.of(weights), self.eps, &mut out),
             None => rows::rms_norm(x, self.weight.of(weights), self.eps, &mut out),

@@ -1,5 +1,7 @@
 //! Every operation's gradient beside central differences of its own forward function.
 
+use std::ops::Deref;
+
 use std::sync::Arc;
 
 use super::attention::Attention;
@@ -18,7 +20,7 @@ pub(in crate::train) fn random(seed: u64, len: usize) -> Vec<f32> {
 }
 
 /// `d · f(x)` by central differences in every number of `x`.
-fn differences(x: &[f32], d: &[f32], f: &dyn Fn(&[f32]) -> Vec<f32>) -> Vec<f64> {
+fn differences<R: Deref<Target = [f32]>>(x: &[f32], d: &[f32], f: &dyn Fn(&[f32]) -> R) -> Vec<f64> {
     let value = |x: &[f32]| -> f64 { f(x).iter().zip(d).map(|(y, d)| f64::from(*y) * f64::from(*d)).sum() };
     let slope = |i: usize, step: f32| {
         let (mut up, mut down) = (x.to_vec(), x.to_vec());
@@ -235,7 +237,7 @@ fn attention_has_the_gradients_of_differences() {
         let size = end * head_dim;
         let (q, k, v) = (random(1, heads * size), random(2, kv_heads * size), random(3, kv_heads * size));
         let d = random(4, heads * size);
-        let (d_q, d_k, d_v) = attention.backward(&q, &k, &v, &d);
+        let [d_q, d_k, d_v] = attention.backward(&q, &k, &v, &d);
         close(&d_q, &differences(&q, &d, &|q| attention.forward(q, &k, &v)), "queries");
         close(&d_k, &differences(&k, &d, &|k| attention.forward(&q, k, &v)), "keys");
         close(&d_v, &differences(&v, &d, &|v| attention.forward(&q, &k, v)), "values");
@@ -279,12 +281,12 @@ fn long_sequences_are_attended_to_piece_by_piece() {
         let packed = Attention { segments: &[0..5, 5..5 + len], ..alone };
         let before = |x: &[f32]| [random(8, 5 * head_dim), x.to_vec()].concat();
         let behind = packed.forward(&before(&q), &before(&k), &before(&v));
-        assert!(behind[5 * head_dim..] == found, "packed");
+        assert!(behind[5 * head_dim..] == *found, "packed");
         let d = random(4, numbers);
-        let (d_q, d_k, d_v) = alone.backward(&q, &k, &v, &d);
-        let (p_q, p_k, p_v) = packed.backward(&before(&q), &before(&k), &before(&v), &before(&d));
+        let [d_q, d_k, d_v] = alone.backward(&q, &k, &v, &d);
+        let [p_q, p_k, p_v] = packed.backward(&before(&q), &before(&k), &before(&v), &before(&d));
         for (alone, packed) in [(d_q, p_q), (d_k, p_k), (d_v, p_v)] {
-            assert!(packed[5 * head_dim..] == alone, "packed, backward");
+            assert!(packed[5 * head_dim..] == *alone, "packed, backward");
         }
     }
 }

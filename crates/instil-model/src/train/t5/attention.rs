@@ -1,6 +1,7 @@
 //! Attention with its projections, forward and backward: within a half, and of the decoder to what was read.
 
 use super::block::Rows;
+use crate::numbers::Numbers;
 use crate::t5::attention::{Attention, by_head, by_row};
 use crate::t5::position::Shifts;
 use crate::train::ops::linear::Linear;
@@ -16,11 +17,11 @@ pub(super) struct Projections {
 /// What the way back needs of the way there.
 pub(super) struct Attended {
     /// By projection, what lies within its adapter.
-    lows: [Vec<f32>; 4],
+    lows: [Numbers; 4],
     /// Queries, keys and values, `[heads, rows, head_dim]`.
-    heads: [Vec<f32>; 3],
+    heads: [Numbers; 3],
     /// What `o` is given.
-    sums: Vec<f32>,
+    sums: Numbers,
 }
 
 impl Projections {
@@ -31,7 +32,7 @@ impl Projections {
         attention: &Attention<'_>,
         h: &[f32],
         seen: &[f32],
-    ) -> (Vec<f32>, Attended) {
+    ) -> (Numbers, Attended) {
         let Attention { heads: count, head_dim, .. } = *attention;
         let of = |linear: &Linear, x: &[f32]| {
             let (y, low) = linear.forward(rows.weights, x, rows.dropout);
@@ -60,7 +61,7 @@ impl Projections {
         let Rows { weights, dropout, .. } = *rows;
         let Attention { heads: count, head_dim, .. } = *attention;
         let [low_q, low_k, low_v, low_o] = &saved.lows;
-        let mut d_sums = vec![0.0; saved.sums.len()];
+        let mut d_sums = Numbers::zeros(saved.sums.len());
         self.o.backward(weights, (&saved.sums, low_o), d, dropout, gradients, Some(&mut d_sums));
         let [q, k, v] = &saved.heads;
         let [d_q, d_k, d_v] = attention

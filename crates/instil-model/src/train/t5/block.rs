@@ -1,8 +1,9 @@
 //! A block of either half, forward and backward.
 
 use super::attention::{Attended, Projections};
+use crate::kernel::grad;
 use crate::kernel::rows::add_in_place;
-use crate::kernel::{grad, rows};
+use crate::numbers::Numbers;
 use crate::t5::attention::Attention;
 use crate::t5::position::Shifts;
 use crate::t5::{Activation, activated};
@@ -45,26 +46,26 @@ pub(super) struct Rows<'a> {
 /// What the way back needs of the way there, beside the block's input.
 pub(super) struct Saved {
     /// After the first norm.
-    h: Vec<f32>,
+    h: Numbers,
     attended: Attended,
     /// The input and the attention.
-    x1: Vec<f32>,
+    x1: Numbers,
     crossed: Option<Crossed>,
     /// After the last norm.
-    fed: Vec<f32>,
+    fed: Numbers,
     /// What the projections in give, and what lies within their adapters.
-    first: (Vec<f32>, Vec<f32>),
-    second: Option<(Vec<f32>, Vec<f32>)>,
+    first: (Numbers, Numbers),
+    second: Option<(Numbers, Numbers)>,
     /// What the projection out is given.
-    inner: Vec<f32>,
+    inner: Numbers,
 }
 
 /// The same of the attention to what was read.
 struct Crossed {
-    h: Vec<f32>,
+    h: Numbers,
     attended: Attended,
     /// What came before, and this attention.
-    x2: Vec<f32>,
+    x2: Numbers,
 }
 
 impl Saved {
@@ -93,13 +94,12 @@ impl Block {
         let fed = self.feed_norm.forward(weights, crossed.as_ref().map_or(&x1, |crossed| &crossed.x2));
         let first = self.feed.first.forward(weights, &fed, dropout);
         let second = self.feed.second.as_ref().map(|second| second.forward(weights, &fed, dropout));
-        let inner =
-            activated(self.feed.activation, &first.0, second.as_ref().map(|(second, _)| second.as_slice()));
+        let inner = activated(self.feed.activation, &first.0, second.as_ref().map(|(second, _)| &**second));
         Saved { h, attended, x1, crossed, fed, first, second, inner }
     }
 
     /// The output `[rows, hidden]`.
-    pub(super) fn output(&self, rows: &Rows<'_>, saved: &Saved) -> Vec<f32> {
+    pub(super) fn output(&self, rows: &Rows<'_>, saved: &Saved) -> Numbers {
         let (mut y, _) = self.feed.out.forward(rows.weights, &saved.inner, rows.dropout);
         add_in_place(&mut y, saved.before_feed());
         y
@@ -123,13 +123,13 @@ impl Block {
         if let (Some((norm, cross)), Some(across), Some(crossed)) =
             (&self.cross, &rows.across, &saved.crossed)
         {
-            let mut d_h = vec![0.0; crossed.h.len()];
-            let given = (crossed.h.as_slice(), d_h.as_mut_slice());
+            let mut d_h = Numbers::zeros(crossed.h.len());
+            let given = (&*crossed.h, &mut *d_h);
             cross.backward(rows, across, &crossed.attended, given, (read, Some(d_read)), d, gradients, None);
             norm.backward(weights, &saved.x1, &d_h, gradients, d);
         }
-        let mut d_h = vec![0.0; saved.h.len()];
-        let given = (saved.h.as_slice(), d_h.as_mut_slice());
+        let mut d_h = Numbers::zeros(saved.h.len());
+        let given = (&*saved.h, &mut *d_h);
         let own = (&rows.own, &saved.attended);
         self.attention.backward(rows, own.0, own.1, given, (&saved.h, None), d, gradients, Some(d_shifts));
         self.norm.backward(weights, x, &d_h, gradients, d);
@@ -138,37 +138,31 @@ impl Block {
 
 impl Feed {
     /// The gradient of what the layer was given, from that of what it gave.
-    fn backward(&self, rows: &Rows<'_>, saved: &Saved, d: &[f32], gradients: &mut [f32]) -> Vec<f32> {
+    fn backward(&self, rows: &Rows<'_>, saved: &Saved, d: &[f32], gradients: &mut [f32]) -> Numbers {
         let Rows { weights, dropout, .. } = *rows;
         // Computing `out` again for what lies within its adapter is cheap: only that is.
         let low = self.out.low(weights, &saved.inner, dropout);
-        let mut d_first = vec![0.0; saved.inner.len()];
+        let mut d_first = Numbers::zeros(saved.inner.len());
         self.out.backward(weights, (&saved.inner, &low), d, dropout, gradients, Some(&mut d_first));
-        let mut d_fed = vec![0.0; saved.fed.len()];
+        let mut d_fed = Numbers::zeros(saved.fed.len());
         let (first, low_first) = &saved.first;
         if let (Some(linear), Some((second, low))) = (&self.second, &saved.second) {
             let d_second = self.gate_back(first, second, &mut d_first);
             linear.backward(weights, (&saved.fed, low), &d_second, dropout, gradients, Some(&mut d_fed));
         } else {
-            d_first.iter_mut().zip(first).filter(|(_, first)| **first <= 0.0).for_each(|(d, _)| *d = 0.0);
+            grad::relu(first, &mut d_first);
         }
         self.first.backward(weights, (&saved.fed, low_first), &d_first, dropout, gradients, Some(&mut d_fed));
         d_fed
     }
 
     /// The gradient of `second`, given that of `activation(first) * second` in `d`, which becomes that of `first`.
-    fn gate_back(&self, first: &[f32], second: &[f32], d: &mut [f32]) -> Vec<f32> {
-        let mut d_second = vec![0.0; d.len()];
-        if self.activation == Activation::GatedSilu {
-            grad::silu_mul(first, second, d, &mut d_second);
-            return d_second;
+    fn gate_back(&self, first: &[f32], second: &[f32], d: &mut [f32]) -> Numbers {
+        let mut d_second = Numbers::unset(d.len());
+        match self.activation {
+            Activation::GatedSilu => grad::silu_mul(first, second, d, &mut d_second),
+            _ => grad::gelu_tanh_mul(first, second, d, &mut d_second),
         }
-        rows::gelu_tanh(first, &mut d_second);
-        for ((d_second, d), second) in d_second.iter_mut().zip(d.iter_mut()).zip(second) {
-            *d_second *= *d;
-            *d *= second;
-        }
-        grad::gelu_tanh(first, d);
         d_second
     }
 }

@@ -12,6 +12,7 @@ use super::ops::linear::Linear;
 use super::ops::norm::Norm;
 use super::ops::{Vector, Weight, loss};
 use crate::kernel::rows;
+use crate::numbers::Numbers;
 use crate::t5::Config;
 use crate::t5::attention::Attention;
 use crate::t5::position::{Buckets, Sees, Shifts};
@@ -39,7 +40,7 @@ struct Stack {
 }
 
 /// What the way back through a stack needs of the way there: of every block its input, and the rest where it is kept.
-type Kept = Vec<(Vec<f32>, Option<Saved>)>;
+type Kept = Vec<(Numbers, Option<Saved>)>;
 
 impl Model {
     /// The negative log-likelihood in nats of every target, and the gradients of their sum.
@@ -113,12 +114,12 @@ impl Model {
         for ((row, _), from) in pass.targets.iter().zip(d_wanted.chunks_exact(hidden)) {
             d[at(*row)].copy_from_slice(from);
         }
-        let mut d_read = vec![0.0; read.len()];
+        let mut d_read = Numbers::zeros(read.len());
         let (d, d_shifts) = self.decoder.backward(&rows, kept, (&read, &mut d_read), d, gradients);
         self.decoder.gather(self.buckets(Sees::Before), &d_shifts, heads, gradients);
         self.embedded_back(&pass.tokens, &d, gradients);
 
-        let mut d = vec![0.0; read_x.len()];
+        let mut d = Numbers::zeros(read_x.len());
         self.encoder.norm.backward(weights, &read_x, &d_read, gradients, &mut d);
         let (d, d_shifts) = self.encoder.backward(&read_rows, read_kept, (&[], &mut []), d, gradients);
         self.encoder.gather(self.buckets(Sees::Both), &d_shifts, heads, gradients);
@@ -131,9 +132,9 @@ impl Model {
     }
 
     /// `[rows]` -> `[rows, hidden]`
-    fn embedded(&self, weights: &[f32], tokens: &[u32]) -> Vec<f32> {
+    fn embedded(&self, weights: &[f32], tokens: &[u32]) -> Numbers {
         let hidden = self.config.hidden;
-        let mut rows = vec![0.0; tokens.len() * hidden];
+        let mut rows = Numbers::unset(tokens.len() * hidden);
         for (row, token) in rows.chunks_exact_mut(hidden).zip(tokens) {
             let token = *token as usize;
             match &self.embed {
@@ -162,10 +163,10 @@ impl Stack {
     fn forward(
         &self,
         rows: &Rows<'_>,
-        mut x: Vec<f32>,
+        mut x: Numbers,
         read: &[f32],
         recompute: Option<bool>,
-    ) -> (Vec<f32>, Kept) {
+    ) -> (Numbers, Kept) {
         let mut kept = Kept::new();
         for block in &self.blocks {
             let saved = block.saved(rows, &x, read);
@@ -185,9 +186,9 @@ impl Stack {
         rows: &Rows<'_>,
         mut kept: Kept,
         (read, d_read): (&[f32], &mut [f32]),
-        mut d: Vec<f32>,
+        mut d: Numbers,
         gradients: &mut [f32],
-    ) -> (Vec<f32>, Shifts) {
+    ) -> (Numbers, Shifts) {
         let mut d_shifts = rows.shifts.zeros_like();
         for block in self.blocks.iter().rev() {
             let Some((x, saved)) = kept.pop() else { break };
