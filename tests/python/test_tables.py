@@ -80,6 +80,11 @@ def test_what_is_no_input_is_told():
     with pytest.raises(instil.UsageError, match="a `int` is no input") as caught:
         instil.generate([3])
     assert "from_pylist" in caught.value.hint
+    with pytest.raises(instil.UsageError, match="a `list` is no input") as caught:
+        instil.generate({"text": ["a", "b"]})
+    assert "pyarrow.table(columns)" in caught.value.hint
+    with pytest.raises(instil.UsageError, match="there is no input"):
+        instil.generate([])
 
 
 def test_columns_have_one_name_each():

@@ -91,6 +91,8 @@ def test_mix_takes_named_tables(pairs):
     run = instil.mix({"all": pairs, "few": pairs[:50]}, weights={"all": 3, "few": 1}, rows=100)
     assert {name: one["kept"] for name, one in run.report["sets"].items()} == {"all": 75, "few": 25}
     assert run.rows.num_rows == 100
+    with pytest.raises(instil.UsageError, match="a mix in memory has columns"):
+        instil.mix({"all": pairs}, rows=10, to="sharegpt")
 
 
 def test_unify_takes_a_table():

@@ -214,7 +214,8 @@ def rows_by(
 ) -> Run:
     """Calls a verb that makes rows. Without ``output`` they stay in memory, and what lies beside them goes to a folder that is
     removed with the run."""
-    given = Given(sources, by_content=output is not None)
+    # What is cooked may all come from scripts.
+    given = Given(sources, by_content=output is not None, may_be_none=verb == "cook")
     keep: Any = None
     kept: Kept | None = None
     if output is None:

@@ -109,12 +109,14 @@ def given_as(table: Table, kind: str | None) -> Any:
 class Given:
     """Inputs as the program names them. Tables keep their names as long as this is there."""
 
-    def __init__(self, sources: Any, *, by_content: bool) -> None:
+    def __init__(self, sources: Any, *, by_content: bool, may_be_none: bool = False) -> None:
         """``by_content``: a later run is to know whether it was given the same tables."""
         self._by_content = by_content
         self._held: list[Held] = []
         self.kind: str | None = None
         self.inputs = self._all(sources)
+        if not self.inputs and not may_be_none:
+            raise UsageError("there is no input", hint="give a path or a table, or a list of them")
 
     def _all(self, sources: Any) -> list[str]:
         # A dataset of several splits is a dict, too, and is refused as a table.
@@ -133,7 +135,8 @@ class Given:
             raise UsageError(
                 f"a `{type(source).__name__}` is no input",
                 hint="give a path, or a table: datasets.Dataset, pyarrow.Table, a polars frame or anything with "
-                "__arrow_c_stream__; of a list of dicts, `pyarrow.Table.from_pylist(rows)` makes one",
+                "__arrow_c_stream__; of a list of dicts `pyarrow.Table.from_pylist(rows)` makes one, of a dict of lists "
+                "`pyarrow.table(columns)`",
             )
         self.kind = self.kind or kind_of(source)
         table = table_of(source)

@@ -128,6 +128,12 @@ impl MixWriter {
         if fits {
             return Ok(());
         }
+        if layout.is_in_memory() {
+            let what = format!("rows of `{}` nest, and a mix in memory has columns", shape.name);
+            return Err(Error::usage(what).with_hint(
+                "name an output that ends in .jsonl; or `--to messages`, for which there are columns",
+            ));
+        }
         Err(Error::usage(format!("rows of `{}` nest and don't fit the columns of `{shown}`", shape.name))
             .with_hint("end the output's name in .jsonl, .jsonl.gz, .jsonl.zst or .json; or `--to messages`, for which there are columns"))
     }
