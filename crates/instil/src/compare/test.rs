@@ -99,20 +99,19 @@ pub(super) fn randomisation(outcomes: &[&Outcome], base: &[&Outcome], seed: u64)
     let runs = outcomes[0].runs().max(base[0].runs());
     let items: Vec<Vec<usize>> = outcomes.iter().map(|outcome| (0..outcome.items()).collect()).collect();
     let difference = |changed: &[Vec<bool>]| {
-        let of =
-            |((outcome, base), (changed, items)): ((&&Outcome, &&Outcome), (&Vec<bool>, &Vec<usize>))| {
-                let of_run = |run: usize| {
-                    let here = Taken { outcome, run: run % outcome.runs() };
-                    let there = Taken { outcome: base, run: run % base.runs() };
-                    let value = |is_base: bool| {
-                        Outcome::value(items, |item| if changed[item] == is_base { here } else { there })
-                    };
-                    value(false) - value(true)
+        let of = |at: usize| {
+            let (outcome, base, changed) = (outcomes[at], base[at], &changed[at]);
+            let of_run = |run: usize| {
+                let here = Taken { outcome, run: run % outcome.runs() };
+                let there = Taken { outcome: base, run: run % base.runs() };
+                let value = |is_base: bool| {
+                    Outcome::value(&items[at], |item| if changed[item] == is_base { here } else { there })
                 };
-                (0..runs).map(of_run).sum::<f64>() / runs as f64
+                value(false) - value(true)
             };
-        let pairs = outcomes.iter().zip(base).zip(changed.iter().zip(&items));
-        pairs.map(of).sum::<f64>() / outcomes.len() as f64
+            (0..runs).map(of_run).sum::<f64>() / runs as f64
+        };
+        (0..outcomes.len()).map(of).sum::<f64>() / outcomes.len() as f64
     };
     let none: Vec<Vec<bool>> = outcomes.iter().map(|outcome| vec![false; outcome.items()]).collect();
     let observed = difference(&none).abs();

@@ -36,7 +36,7 @@ enum Rows {
 
 /// Where it is kept where rows come from.
 enum Whence {
-    Table(Table),
+    Table(Box<Table>),
     Memory(Origins),
 }
 
@@ -83,7 +83,7 @@ impl ObjectWriter {
         self.origins = Some(if self.is_in_memory() {
             Whence::Memory(Origins::default())
         } else {
-            Whence::Table(Table::create(self.layout.partial().join("provenance.parquet"), ORIGINS)?)
+            Whence::Table(Box::new(Table::create(self.layout.partial().join("provenance.parquet"), ORIGINS)?))
         });
         Ok(self)
     }

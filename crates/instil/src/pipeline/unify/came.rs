@@ -139,6 +139,13 @@ impl Worked {
         }
         Some(MadeRow::Alone(ObjectRow::InBatch))
     }
+
+    /// Adds a row of a shape: to the arrays, or by itself. Its prompt has so many bytes.
+    fn push_row(&mut self, row: &Map<String, Value>, road: &UnifyRoad, bytes: usize) -> MadeRow {
+        self.push_to_arrays(|built| built.push(row)).unwrap_or_else(|| {
+            MadeRow::Alone(ObjectWriter::row(row, road.to.columns(), road.is_table, bytes))
+        })
+    }
 }
 
 fn count(lost: &mut Lost, what: &str) {
@@ -270,9 +277,8 @@ pub(super) fn restyled(
         let written = out.road.to.write(&record(None, prompt, output, content));
         let written = written.map_err(|misfit| refuse(misfit.reason, &misfit.message, content))?;
         worked.as_it_was += 1;
-        let row =
-            ObjectWriter::row(&written.row, out.road.to.columns(), out.road.is_table, content.prompt.len());
-        Ok(Made { row: MadeRow::Alone(row), task: at, template: None })
+        let row = worked.push_row(&written.row, out.road, content.prompt.len());
+        Ok(Made { row, task: at, template: None })
     };
     let Some(Apart { template, fields, output, is_ambiguous }) = plan.apart(content) else {
         let why = plan.refused.as_deref().unwrap_or("it fits no template of the task");
@@ -342,10 +348,7 @@ pub(super) fn restyled(
             for loss in written.losses.kinds() {
                 worked.lose(loss.word());
             }
-            worked.push_to_arrays(|built| built.push(&written.row)).unwrap_or_else(|| {
-                let (columns, bytes) = (road.to.columns(), content.prompt.len());
-                MadeRow::Alone(ObjectWriter::row(&written.row, columns, road.is_table, bytes))
-            })
+            worked.push_row(&written.row, road, content.prompt.len())
         }
     };
     Ok(Made { row: object, task: at, template: Some(template) })
