@@ -61,6 +61,13 @@ pub struct OnBenchmark {
     pub arms: Vec<OfArm>,
 }
 
+impl OnBenchmark {
+    /// The most that chance or the commonest answer gets; none where neither is known.
+    pub(crate) fn without_a_model(&self) -> Option<f64> {
+        [self.majority, self.random].into_iter().flatten().reduce(f64::max)
+    }
+}
+
 /// What an arm is worth on a benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OfArm {

@@ -33,6 +33,7 @@ fn write(out: &mut String, comparison: &Comparison, title: &str, note: &str) -> 
             writeln!(out, "- **{}**: {}", verdict.word(), found.join(", "))?;
         }
     }
+    write_above(out, benchmarks)?;
     writeln!(out, "\n![Differences with their intervals](plot.svg)")?;
     for benchmark in benchmarks {
         writeln!(out, "\n## {}\n", name(benchmark))?;
@@ -62,7 +63,8 @@ fn write(out: &mut String, comparison: &Comparison, title: &str, note: &str) -> 
     writeln!(
         out,
         "\nIntervals: percentile bootstrap over items and runs. p: approximate randomisation over items, corrected by Holm's method \
-         for all rows of this page. Better or worse is what has an interval without zero and p below 0.05."
+         for all rows of this page. Better or worse is what has an interval without zero and p below 0.05; above chance and \
+         the commonest answer is what has an interval above both."
     )?;
     let single = benchmarks.iter().flat_map(|benchmark| &benchmark.arms).any(|arm| arm.runs.len() == 1);
     if single {
@@ -72,6 +74,21 @@ fn write(out: &mut String, comparison: &Comparison, title: &str, note: &str) -> 
         )?;
     }
     Ok(())
+}
+
+/// Which arms are worth more than an answer that needs no model: "better" alone doesn't say it.
+fn write_above(out: &mut String, benchmarks: &[OnBenchmark]) -> std::fmt::Result {
+    if benchmarks.iter().all(|benchmark| benchmark.without_a_model().is_none()) {
+        return Ok(());
+    }
+    let of = |benchmark: &OnBenchmark| -> Vec<String> {
+        let Some(without) = benchmark.without_a_model() else { return Vec::new() };
+        let above = benchmark.arms.iter().filter(|arm| arm.interval.0 > without);
+        above.map(|arm| format!("`{}` on {}", arm.arm, name(benchmark))).collect()
+    };
+    let above: Vec<String> = benchmarks.iter().flat_map(of).collect();
+    let found = if above.is_empty() { "no arm, on nothing".to_owned() } else { above.join(", ") };
+    writeln!(out, "- **above chance and the commonest answer**: {found}")
 }
 
 pub(super) fn name(benchmark: &OnBenchmark) -> &str {

@@ -89,8 +89,19 @@ fn a_large_difference_is_shown_and_none_is_not() {
     assert!(page.contains("- **better**: `tuned` on clauses (+0.3"), "{page}");
     assert!(page.contains("| *chance* | | 0.5000 |"), "{page}");
     assert!(page.contains("An arm of one run"), "{page}");
+    let above = "- **above chance and the commonest answer**: `tuned` on clauses, `tuned` on questions, `tuned` on all together\n";
+    assert!(page.contains(above), "{page}");
     let drawn = svg(&compared, "An experiment").unwrap();
     assert_eq!(drawn.matches("<circle").count(), 9);
+}
+
+#[test]
+fn what_is_better_may_still_be_worth_less_than_chance() {
+    let arms = arms_of(&[("base", vec![items(200, 1, 0)]), ("better", vec![items(200, 2, 0)])], &["clauses"]);
+    let compared = compare(&arms, None, None, 7).unwrap();
+    assert_eq!(compared.benchmarks[0].arms[1].difference.unwrap().verdict, Verdict::Better);
+    let page = page(&compared, "An experiment", "today");
+    assert!(page.contains("- **above chance and the commonest answer**: no arm, on nothing\n"), "{page}");
 }
 
 #[test]
