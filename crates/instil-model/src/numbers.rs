@@ -91,14 +91,27 @@ impl Numbers {
         made
     }
 
-    /// Memory that was dropped, where some is long enough and not much too long.
+    /// Memory that was dropped, where some is long enough and not much too long. Where none is, as much that is too short
+    /// goes back to the system as is now asked of it: else passes that grow from one to the next would be held all at once.
     fn found(len: usize) -> Option<Vec<f32>> {
         if len < LEAST {
             return None;
         }
         let mut spare = spare();
-        let (_, kept) = spare.kept.range_mut(len..=len + len / 2).find(|(_, kept)| !kept.is_empty())?;
-        kept.pop().map(|(_, all)| all)
+        if let Some((_, kept)) = spare.kept.range_mut(len..=len + len / 2).find(|(_, kept)| !kept.is_empty())
+        {
+            return kept.pop().map(|(_, all)| all);
+        }
+        let (mut too_short, mut left) = (Vec::new(), len);
+        while left > 0
+            && let Some((size, kept)) = spare.kept.range_mut(..len).rev().find(|(_, kept)| !kept.is_empty())
+        {
+            left = left.saturating_sub(*size);
+            too_short.extend(kept.pop());
+        }
+        // The system takes its time, and others ask meanwhile.
+        std::mem::drop(spare);
+        None
     }
 }
 
@@ -165,5 +178,9 @@ mod tests {
         assert_eq!(count(), 1, "it was used in the round that has ended");
         keeper.end_round();
         assert_eq!(count(), 0, "it was not used in the round after");
+        drop([Numbers::unset(LEN), Numbers::unset(LEN + 1)]);
+        assert_eq!(count(), 2);
+        drop(Numbers::unset(2 * LEN));
+        assert_eq!(count(), 0, "what is too short makes room for what is longer");
     }
 }

@@ -23,8 +23,10 @@ use pyo3_arrow::ffi::{ArrayIterator, to_stream_pycapsule};
 
 use crate::error::exception;
 
-/// The most rows of a batch that is read from a file.
+/// The most rows of a batch that is read from a file …
 const BATCH_ROWS: usize = 65_536;
+/// … and of bytes in a column of texts, which has room for 2³¹.
+const BATCH_TEXT_BYTES: usize = 64 << 20;
 /// So many bytes of lines are read at once.
 const PART_BYTES: usize = 8 << 20;
 
@@ -221,7 +223,7 @@ fn objects(path: &str) -> Result<std::result::Result<Vec<RecordBatch>, Mixed>> {
                 if let Err(mixed) = builder.push(&row.fields) {
                     return Ok(Err(mixed));
                 }
-                if builder.rows() == BATCH_ROWS {
+                if builder.rows() == BATCH_ROWS || builder.text_bytes() >= BATCH_TEXT_BYTES {
                     batches.push(builder.finish());
                 }
             }

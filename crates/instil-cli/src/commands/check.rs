@@ -48,13 +48,15 @@ pub(crate) fn run(args: CheckArgs) -> Result<u8> {
         let plain = |path: &str| {
             Path::new(path).components().filter(|c| *c != Component::CurDir).collect::<PathBuf>()
         };
-        let reads = reads(&step);
+        let reads: Vec<&str> = reads(&step).into_iter().filter(|path| !path.is_empty()).collect();
         // A part of an output, a folder of outputs, or a pattern of them.
         let is_of = |path: &str, output: &str| {
-            let begin = path.split(['*', '?', '[']).next().unwrap_or(path);
-            plain(path).starts_with(plain(output))
-                || plain(output).starts_with(plain(path))
-                || begin.len() < path.len() && output.starts_with(begin)
+            let (path, output) = (plain(path), plain(output));
+            let (text, made) = (path.to_string_lossy(), output.to_string_lossy());
+            let begin = text.split(['*', '?', '[']).next().unwrap_or(&text);
+            path.starts_with(&output)
+                || output.starts_with(&path)
+                || !begin.is_empty() && begin.len() < text.len() && made.starts_with(begin)
         };
         let is_made = |path: &&&str| {
             made[..number - 1].iter().any(|output| is_of(path, output)) && !Path::new(path).exists()
@@ -130,9 +132,10 @@ fn reads(step: &Step) -> Vec<&str> {
         }
         Step::Mix(step) => reads.extend(step.learn.as_deref()),
         Step::Unify(step) => reads.extend(
-            [&step.model, &step.adapter, &step.scorer, &step.definitions]
+            [&step.model, &step.adapter, &step.scorer, &step.definitions, &step.make_pairs, &step.seeds]
                 .into_iter()
-                .filter_map(Option::as_deref),
+                .filter_map(Option::as_deref)
+                .chain(step.templates.iter().map(String::as_str)),
         ),
         Step::Eval(step) => {
             reads.extend(step.adapter.as_deref().into_iter().chain([step.model.as_str()]));

@@ -66,7 +66,11 @@ pub(crate) fn run(file: &Path, output: Option<String>, how: &HowOfAll) -> Result
                 output::data(&report::page(&learn, &evidence, false, &super::compare::note()));
             }
             if !how.quiet {
-                runner.say(&format!("the mix is in `{}`, the evidence beside it", runner.inside("mix")));
+                runner.say(&format!(
+                    "the mix is in `{}`, the evidence in `{}`",
+                    runner.inside("mix"),
+                    learn.page_folder().display()
+                ));
             }
             Ok(exit::DONE)
         }
@@ -320,10 +324,7 @@ impl Runner<'_> {
         let text = serde_json::to_string_pretty(&json!({"recipe": self.learn, "evidence": evidence}))
             .expect("evidence is plain values");
         let files = [("evidence.json", Some(text)), ("plot.svg", plot), ("README.md", Some(page))];
-        let folder = match self.learn.page.as_str() {
-            "" => Path::new(&self.learn.output),
-            page => Path::new(page),
-        };
+        let folder = self.learn.page_folder();
         let failed = |path: &Path| Error::output(format!("failed to write `{}`", path.display()));
         std::fs::create_dir_all(folder).map_err(|e| failed(folder).because(e))?;
         for (name, text) in files {

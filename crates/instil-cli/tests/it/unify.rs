@@ -232,4 +232,31 @@ fn what_rules_cannot_bring_to_the_style_may_stay_as_it_is() {
 
     let told = place.told(&["unify", "rows.jsonl", "--keep-rest", "-o", "columns.jsonl"]);
     assert!(told.contains("name a style with --style"), "{told}");
+
+    // What is dropped of them is counted.
+    let spoken: Vec<Value> = bare
+        .iter()
+        .map(|row| {
+            json!({"task": "bare", "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": row["prompt"]},
+                {"role": "assistant", "content": row["completion"]},
+            ]})
+        })
+        .collect();
+    write(&place, "spoken.jsonl", &spoken);
+    let told = place.told(&["unify", "spoken.jsonl", "--style", "last", "--keep-rest", "-o", "kept.jsonl"]);
+    assert!(told.contains("40 rows of prompt-completion") && told.contains("system"), "{told}");
+
+    // A definition in a column of its own would be gone: such rows don't stay.
+    let mut apart: Vec<Value> = (0..40)
+        .map(|row| json!({"task": "sums", "definition": "Add the two numbers.", "inputs": format!("{row} + 1"), "targets": (row + 1).to_string()}))
+        .collect();
+    apart[7]["definition"] = json!("Say which of the two numbers is larger.");
+    write(&place, "apart.jsonl", &apart);
+    place.ok(&["unify", "apart.jsonl", "--style", "last", "--keep-rest", "-o", "joined.jsonl", "-q"]);
+    for row in read(&place, "joined.jsonl") {
+        let prompt = row["prompt"].as_str().unwrap();
+        assert!(prompt.contains("numbers"), "{prompt}");
+    }
 }

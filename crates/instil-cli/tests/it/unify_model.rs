@@ -365,6 +365,15 @@ fn pairs_are_made_of_templates_and_definitions_and_what_writes_is_judged() {
         ));
     }
     place.write("definitions.jsonl", definitions);
+    place.write(
+        "pairs.toml",
+        "version = 1\n[[step]]\nverb = \"unify\"\nmake_pairs = \"definitions.jsonl\"\ntemplates = [\"templates\"]\noutput = \"pairs\"\n",
+    );
+    let shown = place.ok(&["check", "pairs.toml"]);
+    assert!(shown.contains("would pair the definitions of `definitions.jsonl`"), "{shown}");
+    place.ok(&["run", "pairs.toml", "--dry-run", "-q"]);
+    place.ok(&["unify", "--judge", "no.jsonl", "--dry-run", "-q"]);
+    assert!(!Path::new(&place.path("pairs")).exists(), "looking writes nothing");
     let made = place.told(&[
         "unify",
         "--make-pairs",

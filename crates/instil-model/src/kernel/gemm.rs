@@ -1,6 +1,6 @@
 //! Products that training needs beside `x · Wᵀ`: any two factors by strides, or weights as they are stored.
 //!
-//! Factors are packed piece by piece of the depth into panels, a dozen rows against two vectors of columns, and
+//! Factors are packed into panels, a dozen rows against two vectors of columns, some pieces of the depth at once, and
 //! multiplied in registers. Weights of any type are widened while they are packed, so that no f32 copy of a matrix
 //! exists. An element is the sum over the depth in its order, piece by piece of at most [`DEPTH`]; threads and
 //! instruction sets don't change a bit.
@@ -14,7 +14,7 @@ use std::ops::Range;
 use super::simd::{Isa, Simd, Work};
 use super::{Matrix, Out};
 
-/// The most depth that is packed at once: two vectors of columns of it are half a level-1 cache.
+/// The most depth of a piece: two vectors of columns of it are half a level-1 cache.
 const DEPTH: usize = 512;
 
 /// The most rows of the left factor that are packed at once.
@@ -670,10 +670,10 @@ mod tests {
     use super::super::{Bytes, Dtype};
     use super::*;
 
-    /// The product in f64, added to `out`.
-    fn exact(of: &Gemm<'_>, out: &[f32], stride: usize) -> Vec<f64> {
-        let [m, n, k] = of.shape;
-        let right = |p: usize, j: usize| match of.right {
+    /// An element of the product in f64.
+    fn element(of: &Gemm<'_>, i: usize, j: usize) -> f64 {
+        let [_, n, k] = of.shape;
+        let right = |p: usize| match of.right {
             Right::View(view) => view.data[p * view.row + j * view.column],
             Right::Weights(weights) => {
                 let mut row = vec![0.0; n];
@@ -686,13 +686,19 @@ mod tests {
                 row[p]
             }
         };
-        let element = |i: usize, j: usize| -> f64 {
-            let left = |p: usize| of.left.data[i * of.left.row + p * of.left.column];
-            let sum: f64 = (0..k).map(|p| f64::from(left(p)) * f64::from(right(p, j))).sum();
+        let left = |p: usize| of.left.data[i * of.left.row + p * of.left.column];
+        let sum: f64 = (0..k).map(|p| f64::from(left(p)) * f64::from(right(p))).sum();
+        f64::from(of.scale) * sum
+    }
+
+    /// The product in f64, added to `out`.
+    fn exact(of: &Gemm<'_>, out: &[f32], stride: usize) -> Vec<f64> {
+        let [m, n, _] = of.shape;
+        let element = |(i, j)| {
             let old = if of.add { f64::from(out[i * stride + j]) } else { 0.0 };
-            old + f64::from(of.scale) * sum
+            old + element(of, i, j)
         };
-        (0..m).flat_map(|i| (0..n).map(move |j| (i, j))).map(|(i, j)| element(i, j)).collect()
+        (0..m).flat_map(|i| (0..n).map(move |j| (i, j))).map(element).collect()
     }
 
     #[test]
@@ -745,6 +751,44 @@ mod tests {
                         assert!(*first == out, "{isa:?} gives other bits");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn threads_and_pieces_that_are_packed_apart_change_no_bit() {
+        // Three pieces, of which one is packed at a time.
+        let [m, n, k] = [9, COLUMNS + 4, 2 * DEPTH + 76];
+        assert!(m * n * k > SPLIT_FROM && PACKED < 2 * COLUMNS * k.div_ceil(3));
+        let (a, b) = (random(1, m * k), random(2, k * n));
+        let f32s: Vec<u8> = b.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bf16s: Vec<u8> =
+            b.iter().flat_map(|v| half::bf16::from_f32(*v).to_bits().to_le_bytes()).collect();
+        let stored =
+            |dtype, n, k, bytes: &[u8]| Matrix::dense(dtype, n, k, Bytes::from(bytes.to_vec())).unwrap();
+        let weights = [stored(Dtype::Bf16, k, n, &bf16s), stored(Dtype::F32, k, n, &f32s)];
+        let transposed = [stored(Dtype::Bf16, n, k, &bf16s), stored(Dtype::F32, n, k, &f32s)];
+        let rights = [
+            Right::View(View::rows(&b, n)),
+            Right::View(View::rows(&b, k).transposed()),
+            Right::Weights(&weights[0]),
+            Right::Weights(&weights[1]),
+            Right::Transposed(&transposed[0]),
+            Right::Transposed(&transposed[1]),
+        ];
+        for (number, right) in rights.into_iter().enumerate() {
+            let left = if number % 2 == 0 { View::rows(&a, k) } else { View::rows(&a, m).transposed() };
+            let of = Gemm { left, right, shape: [m, n, k], scale: 1.0, add: false };
+            let [alone, together] = [1, 4].map(|threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut out = vec![f32::NAN; m * n];
+                pool.install(|| of.run(&mut out, n));
+                out
+            });
+            assert!(alone == together, "factor {number}: four threads give other bits");
+            for (i, j) in [(0, 0), (m - 1, n - 1), (3, COLUMNS - 1), (5, COLUMNS), (8, 17)] {
+                let far = (f64::from(alone[i * n + j]) - element(&of, i, j)).abs();
+                assert!(far < 2e-5 * (k as f64).sqrt(), "factor {number}, ({i}, {j}): {far}");
             }
         }
     }

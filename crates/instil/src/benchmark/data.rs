@@ -89,9 +89,18 @@ fn of_user<'a>(benchmark: &'a Benchmark, named: &[String]) -> Result<Found<'a>> 
     }
     if named.iter().all(|folder| Path::new(folder).is_dir()) {
         for form in &benchmark.forms {
-            let mut files = Vec::new();
+            let mut files: Vec<SourceFile> = Vec::new();
             for folder in named {
-                files.extend(below(Path::new(folder), &form.files)?);
+                for mut file in below(Path::new(folder), &form.files)? {
+                    if files.iter().any(|known| known.path == file.path) {
+                        continue;
+                    }
+                    // Two folders may have files of one name, and items are told by it.
+                    if files.iter().any(|known| known.name == file.name) {
+                        file.name = file.path.display().to_string().into();
+                    }
+                    files.push(file);
+                }
             }
             if !files.is_empty() {
                 return Ok((files, vec![form]));

@@ -1,21 +1,25 @@
 //! Objects of any shape as Arrow arrays. Which columns there are, and of which types, is found out as objects come: a column
 //! begins with the first object that has its key, and has the type of its first value that isn't null.
 //!
-//! JSON's values are booleans, whole numbers (`Int64`), others (`Float64`), texts (`Utf8`), lists and structs; whole numbers
-//! among others are others, and a column of nulls alone is `Null`.
+//! JSON's values are booleans, whole numbers (`Int64`, and `UInt64` where one is too large), others (`Float64`), texts (`Utf8`),
+//! lists and structs. Whole numbers among others are others, numbers among texts are texts, and no digit is lost on the way; a
+//! column of nulls alone is `Null`.
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, NullBufferBuilder, StringBuilder};
+use arrow_array::builder::{
+    BooleanBuilder, Float64Builder, Int64Builder, NullBufferBuilder, StringBuilder, UInt64Builder,
+};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{
-    Array, ArrayRef, ListArray, NullArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
+    Array, ArrayRef, Float64Array, Int64Array, ListArray, NullArray, RecordBatch, RecordBatchOptions,
+    StringArray, StructArray, UInt64Array, new_null_array,
 };
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// A column has values of different types.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +86,11 @@ impl ObjectBuilder {
         self.0.len
     }
 
+    /// How many bytes its longest column of texts has: there is room for 2³¹.
+    pub fn text_bytes(&self) -> usize {
+        self.0.text_bytes()
+    }
+
     /// The rows as Arrow arrays; the builder is empty afterwards.
     pub fn finish(&mut self) -> RecordBatch {
         let objects = std::mem::take(&mut self.0);
@@ -107,11 +116,12 @@ pub fn together(mut batches: Vec<RecordBatch>) -> Result<(SchemaRef, Vec<RecordB
     for batch in &mut batches {
         if *batch.schema_ref() != schema {
             let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            let arrays = schema
-                .fields()
-                .iter()
-                .map(|field| fit(batch.column_by_name(field.name()), field, batch.num_rows()));
-            *batch = RecordBatch::try_new_with_options(Arc::clone(&schema), arrays.collect(), &options)
+            let arrays = schema.fields().iter().map(|field| {
+                let fitted = fit(batch.column_by_name(field.name()), field, batch.num_rows());
+                fitted.map_err(|mixed| mixed.below(field.name()))
+            });
+            let arrays = arrays.collect::<Result<_, _>>()?;
+            *batch = RecordBatch::try_new_with_options(Arc::clone(&schema), arrays, &options)
                 .expect("the arrays were made for the schema");
         }
     }
@@ -125,6 +135,8 @@ enum Values {
     Nulls(usize),
     Bools(BooleanBuilder),
     Ints(Int64Builder),
+    /// With one that is too large for the others.
+    Unsigned(UInt64Builder),
     Floats(Float64Builder),
     Texts(StringBuilder),
     Lists(Box<Lists>),
@@ -183,6 +195,10 @@ impl Objects {
         Ok(())
     }
 
+    fn text_bytes(&self) -> usize {
+        self.fields.iter().map(|(_, values)| values.text_bytes()).max().unwrap_or_default()
+    }
+
     /// Where the column of this key is.
     fn place(&mut self, key: &str) -> usize {
         self.fields.iter().position(|(name, _)| name == key).unwrap_or_else(|| {
@@ -205,6 +221,7 @@ impl Values {
             Value::Null => return Self::Nulls(nulls),
             Value::Bool(_) => Self::Bools(BooleanBuilder::new()),
             Value::Number(number) if number.is_i64() => Self::Ints(Int64Builder::new()),
+            Value::Number(number) if number.is_u64() => Self::Unsigned(UInt64Builder::new()),
             Value::Number(_) => Self::Floats(Float64Builder::new()),
             Value::String(_) => Self::Texts(StringBuilder::new()),
             Value::Array(_) => Self::Lists(Box::new(Lists {
@@ -224,6 +241,7 @@ impl Values {
             Self::Nulls(len) => *len,
             Self::Bools(values) => values.len(),
             Self::Ints(values) => values.len(),
+            Self::Unsigned(values) => values.len(),
             Self::Floats(values) => values.len(),
             Self::Texts(values) => values.len(),
             Self::Lists(lists) => lists.offsets.len() - 1,
@@ -236,6 +254,7 @@ impl Values {
             Self::Nulls(len) => *len += 1,
             Self::Bools(values) => values.append_null(),
             Self::Ints(values) => values.append_null(),
+            Self::Unsigned(values) => values.append_null(),
             Self::Floats(values) => values.append_null(),
             Self::Texts(values) => values.append_null(),
             Self::Lists(lists) => {
@@ -266,18 +285,24 @@ impl Values {
         match (&mut *self, value) {
             (_, Value::Null) => self.push_null(),
             (Self::Bools(values), Value::Bool(value)) => values.append_value(*value),
-            (Self::Ints(values), Value::Number(number)) => match number.as_i64() {
-                Some(number) => values.append_value(number),
-                None => {
-                    let before = values.finish();
-                    let mut floats = Float64Builder::with_capacity(before.len() + 1);
-                    before.iter().for_each(|number| floats.append_option(number.map(|number| number as f64)));
-                    floats.append_option(number.as_f64());
-                    *self = Self::Floats(floats);
-                }
-            },
-            (Self::Floats(values), Value::Number(number)) => values.append_option(number.as_f64()),
             (Self::Texts(values), Value::String(text)) => values.append_value(text),
+            (Self::Texts(values), Value::Number(number)) => values.append_value(number.to_string()),
+            (Self::Ints(values), Value::Number(number)) if number.is_i64() => {
+                values.append_option(number.as_i64());
+            }
+            (Self::Unsigned(values), Value::Number(number)) if number.is_u64() => {
+                values.append_option(number.as_u64());
+            }
+            (Self::Floats(values), Value::Number(number)) => values.append_value(float(number)?),
+            (Self::Ints(_) | Self::Unsigned(_) | Self::Floats(_), Value::Number(_) | Value::String(_)) => {
+                // The type that has both.
+                let mut one = Self::like(value, 0);
+                one.push(value)?;
+                let one = one.finish();
+                let before = std::mem::replace(self, Self::Nulls(0)).finish();
+                let kind = type_of(before.data_type(), one.data_type())?;
+                *self = Self::of_numbers(&fitted(&before, &kind)?, &fitted(&one, &kind)?);
+            }
             (Self::Lists(lists), Value::Array(items)) => {
                 items.iter().try_for_each(|item| lists.items.push(item))?;
                 lists.valid.append_non_null();
@@ -289,11 +314,46 @@ impl Values {
         Ok(())
     }
 
+    /// The values of two arrays of one type, which is that of numbers or texts.
+    fn of_numbers(before: &dyn Array, one: &dyn Array) -> Self {
+        match before.data_type() {
+            DataType::UInt64 => {
+                let both = [before, one].map(|array| array.as_primitive::<UInt64Type>().iter());
+                let mut values = UInt64Builder::with_capacity(before.len() + 1);
+                both.into_iter().flatten().for_each(|number| values.append_option(number));
+                Self::Unsigned(values)
+            }
+            DataType::Float64 => {
+                let both = [before, one].map(|array| array.as_primitive::<Float64Type>().iter());
+                let mut values = Float64Builder::with_capacity(before.len() + 1);
+                both.into_iter().flatten().for_each(|number| values.append_option(number));
+                Self::Floats(values)
+            }
+            _ => {
+                let both = [before, one].map(|array| array.as_string::<i32>().iter());
+                let mut values = StringBuilder::new();
+                both.into_iter().flatten().for_each(|text| values.append_option(text));
+                Self::Texts(values)
+            }
+        }
+    }
+
+    /// How many bytes its longest column of texts has.
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Texts(values) => values.values_slice().len(),
+            Self::Lists(lists) => lists.items.text_bytes(),
+            Self::Objects(objects) => objects.text_bytes(),
+            Self::Nulls(_) | Self::Bools(_) | Self::Ints(_) | Self::Unsigned(_) | Self::Floats(_) => 0,
+        }
+    }
+
     fn finish(self) -> ArrayRef {
         match self {
             Self::Nulls(len) => Arc::new(NullArray::new(len)),
             Self::Bools(mut values) => Arc::new(values.finish()),
             Self::Ints(mut values) => Arc::new(values.finish()),
+            Self::Unsigned(mut values) => Arc::new(values.finish()),
             Self::Floats(mut values) => Arc::new(values.finish()),
             Self::Texts(mut values) => Arc::new(values.finish()),
             Self::Lists(lists) => {
@@ -352,7 +412,11 @@ fn type_of(a: &DataType, b: &DataType) -> Result<DataType, Mixed> {
     Ok(match (a, b) {
         (a, b) if a == b => a.clone(),
         (DataType::Null, kind) | (kind, DataType::Null) => kind.clone(),
-        (DataType::Int64, DataType::Float64) | (DataType::Float64, DataType::Int64) => DataType::Float64,
+        (a, b) if is_number(a) && is_number(b) => match (a, b) {
+            (DataType::Float64, _) | (_, DataType::Float64) => DataType::Float64,
+            _ => DataType::UInt64,
+        },
+        (DataType::Utf8, number) | (number, DataType::Utf8) if is_number(number) => DataType::Utf8,
         (DataType::List(a), DataType::List(b)) => {
             DataType::List(Arc::new(Field::new_list_field(type_of(a.data_type(), b.data_type())?, true)))
         }
@@ -361,32 +425,80 @@ fn type_of(a: &DataType, b: &DataType) -> Result<DataType, Mixed> {
     })
 }
 
+fn is_number(kind: &DataType) -> bool {
+    matches!(kind, DataType::Int64 | DataType::UInt64 | DataType::Float64)
+}
+
 /// An array as one of the field's type, which [`type_of`] has found; nulls where there is none.
-fn fit(array: Option<&ArrayRef>, field: &Field, len: usize) -> ArrayRef {
-    let (Some(array), kind) = (array, field.data_type()) else {
-        return new_null_array(field.data_type(), len);
-    };
-    match (array.data_type(), kind) {
+fn fit(array: Option<&ArrayRef>, field: &Field, len: usize) -> Result<ArrayRef, Mixed> {
+    match array {
+        None => Ok(new_null_array(field.data_type(), len)),
+        Some(array) => fitted(array, field.data_type()),
+    }
+}
+
+/// An array as one of this type, which [`type_of`] has found.
+fn fitted(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef, Mixed> {
+    Ok(match (array.data_type(), kind) {
         (from, to) if from == to => Arc::clone(array),
-        (DataType::Int64, DataType::Float64) => {
-            Arc::new(array.as_primitive::<Int64Type>().unary::<_, Float64Type>(|number| number as f64))
+        (DataType::Int64, DataType::UInt64) => {
+            let numbers = array.as_primitive::<Int64Type>();
+            let unsigned = numbers.try_unary::<_, UInt64Type, _>(u64::try_from);
+            Arc::new(unsigned.map_err(|_| Mixed::here())?)
         }
+        (DataType::Int64, DataType::Float64) => {
+            let exact = |number: i64| exactly(number.into());
+            Arc::new(array.as_primitive::<Int64Type>().try_unary::<_, Float64Type, _>(exact)?)
+        }
+        (DataType::UInt64, DataType::Float64) => {
+            let exact = |number: u64| exactly(number.into());
+            Arc::new(array.as_primitive::<UInt64Type>().try_unary::<_, Float64Type, _>(exact)?)
+        }
+        (from, DataType::Utf8) if is_number(from) => Arc::new(texts_of(array)),
         (DataType::List(_), DataType::List(item)) => {
             let list = array.as_list::<i32>();
-            let items = fit(Some(list.values()), item, list.values().len());
+            let items = fitted(list.values(), item.data_type())?;
             Arc::new(ListArray::new(Arc::clone(item), list.offsets().clone(), items, list.nulls().cloned()))
         }
         (DataType::Struct(_), DataType::Struct(fields)) => {
-            let objects = array.as_struct();
-            let arrays = fields.iter().map(|field| fit(objects.column_by_name(field.name()), field, len));
-            let nulls = objects.nulls().cloned();
+            let (objects, len) = (array.as_struct(), array.len());
+            let arrays = fields.iter().map(|field| {
+                let fitted = fit(objects.column_by_name(field.name()), field, len);
+                fitted.map_err(|mixed| mixed.below(field.name()))
+            });
+            let (arrays, nulls) = (arrays.collect::<Result<_, _>>()?, objects.nulls().cloned());
             Arc::new(
-                StructArray::try_new_with_length(fields.clone(), arrays.collect(), nulls, len)
+                StructArray::try_new_with_length(fields.clone(), arrays, nulls, len)
                     .expect("the arrays were made for the fields"),
             )
         }
         // Nulls alone.
-        _ => new_null_array(kind, len),
+        _ => new_null_array(kind, array.len()),
+    })
+}
+
+/// A number as one with a fraction.
+fn float(number: &Number) -> Result<f64, Mixed> {
+    let whole = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    whole.map_or_else(|| number.as_f64().ok_or_else(Mixed::here), exactly)
+}
+
+/// A whole number as one with a fraction, if it is one: beyond 2⁵³ not all are.
+fn exactly(number: i128) -> Result<f64, Mixed> {
+    let float = number as f64;
+    (float as i128 == number).then_some(float).ok_or_else(Mixed::here)
+}
+
+/// Numbers as JSON writes them.
+fn texts_of(array: &ArrayRef) -> StringArray {
+    let any = array.as_any();
+    if let Some(numbers) = any.downcast_ref::<Int64Array>() {
+        numbers.iter().map(|number| number.map(|number| number.to_string())).collect()
+    } else if let Some(numbers) = any.downcast_ref::<UInt64Array>() {
+        numbers.iter().map(|number| number.map(|number| number.to_string())).collect()
+    } else {
+        let numbers: &Float64Array = array.as_primitive();
+        numbers.iter().map(|number| number.map(|number| Value::from(number).to_string())).collect()
     }
 }
 
@@ -478,7 +590,11 @@ mod tests {
     #[test]
     fn values_of_different_types_have_no_column() {
         for (one, other, column) in [
-            (r#"{"a": 1}"#, r#"{"a": "1"}"#, "a"),
+            (r#"{"a": true}"#, r#"{"a": "1"}"#, "a"),
+            // No type has both to the last digit.
+            (r#"{"a": -1}"#, r#"{"a": 18446744073709551615}"#, "a"),
+            (r#"{"a": [9007199254740993]}"#, r#"{"a": [0.5]}"#, "a"),
+            (r#"{"a": 18446744073709551615}"#, r#"{"a": 0.5}"#, "a"),
             (r#"{"a": {"b": [1]}}"#, r#"{"a": {"b": [true]}}"#, "a.b"),
             (r#"{"a": [1]}"#, r#"{"a": 1}"#, "a"),
         ] {
@@ -490,6 +606,40 @@ mod tests {
             Mixed { column: "a.b".into() }.to_string(),
             "the column `a.b` has values of different types"
         );
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        for (rows, kind, expected) in [
+            (["7", "18446744073709551615"], DataType::UInt64, [json!(7), json!(u64::MAX)]),
+            (["9007199254740993", "null"], DataType::Int64, [json!(9_007_199_254_740_993_i64), Value::Null]),
+            (["-1", "2.5"], DataType::Float64, [json!(-1.0), json!(2.5)]),
+            (["1", "\"file:2\""], DataType::Utf8, [json!("1"), json!("file:2")]),
+            (["0.5", "\"x\""], DataType::Utf8, [json!("0.5"), json!("x")]),
+            (["18446744073709551615", "\"x\""], DataType::Utf8, [json!("18446744073709551615"), json!("x")]),
+        ] {
+            let column = |reversed: bool| {
+                let mut rows = rows.map(|value| format!("{{\"a\": {value}}}"));
+                let mut expected: Vec<Value> = expected.iter().map(|value| json!({"a": value})).collect();
+                if reversed {
+                    rows.reverse();
+                    expected.reverse();
+                }
+                expected
+                    .iter_mut()
+                    .for_each(|row| row.as_object_mut().unwrap().retain(|_, value| !value.is_null()));
+                (rows, expected)
+            };
+            for reversed in [false, true] {
+                let (rows, expected) = column(reversed);
+                let batch = built(&[&rows[0], &rows[1]]).unwrap();
+                assert_eq!((batch.column(0).data_type(), rows_of(&batch)), (&kind, expected.clone()));
+                let parts = rows.iter().map(|row| built(&[row]).unwrap()).collect();
+                let (schema, batches) = together(parts).unwrap();
+                assert_eq!(schema.field(0).data_type(), &kind);
+                assert_eq!(batches.iter().flat_map(rows_of).collect::<Vec<_>>(), expected);
+            }
+        }
     }
 
     #[test]

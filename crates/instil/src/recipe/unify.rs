@@ -39,7 +39,8 @@ pub struct Unify {
     /// A file of definitions: an object on each line, with `task` and `definition`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definitions: Option<String>,
-    /// Whether rows that rules can't bring to the style are written as they are, and counted.
+    /// Whether rows that rules can't bring to the style are written as they are, and counted; not those whose definition
+    /// stands in a column of its own.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep_rest: bool,
     /// A file of definitions that are paired with the templates of `templates`, instead of rows being read: the output is a

@@ -217,7 +217,7 @@ impl Objects {
         if let Err(mixed) = self.builder.push(object) {
             self.mixed = Some(mixed);
             self.pile = Pile::default();
-        } else if self.builder.rows() >= PART_ROWS {
+        } else if self.builder.rows() >= PART_ROWS || self.builder.text_bytes() >= PART_TEXT_BYTES {
             self.pile.push(self.builder.finish());
         }
     }

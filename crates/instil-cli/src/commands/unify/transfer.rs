@@ -39,15 +39,25 @@ pub(crate) fn alone(
         let to = to.ok_or_else(|| {
             Error::usage("no output is named").with_hint("add `-o pairs`: a folder that gets the pairs")
         })?;
+        if how.dry_run {
+            let would = format!("pair the definitions of `{}` with templates, in `{to}`", file.display());
+            return Ok(Some(said(&would, how)));
+        }
         return make_pairs(file, &step.templates, Path::new(to), step.seed).map(Some);
     }
     if let Some(file) = &args.judge {
+        if how.dry_run {
+            return Ok(Some(said(&format!("try ways to write definitions on `{}`", file.display()), how)));
+        }
         return judge(args, file, &around).map(Some);
     }
     let Some(file) = &args.prompt_file else { return Ok(None) };
     if !args.has_model() {
         return Err(Error::usage("nobody is named who could write")
             .with_hint("name weights with --model, a server with --endpoint, or a recording with --replay"));
+    }
+    if how.dry_run {
+        return Ok(Some(said(&format!("bring the instruction of `{}` to a style", file.display()), how)));
     }
     let style = match step.style.first() {
         Some(named) => Style::built_in(named)?,
@@ -57,6 +67,15 @@ pub(crate) fn alone(
         },
     };
     prompt_file(args, file, &style, &around).map(Some)
+}
+
+/// Says what would be done.
+fn said(would: &str, how: &HowOfAll) -> u8 {
+    output::data(&match how.json {
+        true => json!({ "would": would }).to_string(),
+        false => format!("would {would}"),
+    });
+    exit::DONE
 }
 
 /// Has the definitions written that a step's tasks lack, and puts their file into the step: rows are then made by rules

@@ -53,7 +53,7 @@ impl Mode {
 pub struct Learn {
     /// The form of the file: 1.
     pub version: u32,
-    /// A folder: the mix in `mix/`, the evidence beside it, the runs in `runs/`.
+    /// A folder: the mix in `mix/`, the evidence beside it unless `page` is another folder, the runs in `runs/`.
     pub output: String,
     /// Another folder that gets the evidence: the page, the plot and all figures; none means `output`.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -156,6 +156,11 @@ impl Default for Task {
 }
 
 impl Learn {
+    /// The folder that gets the evidence.
+    pub fn page_folder(&self) -> &Path {
+        Path::new(if self.page.is_empty() { &self.output } else { &self.page })
+    }
+
     /// Reads a file.
     ///
     /// # Errors

@@ -8,7 +8,7 @@
 //!                 /asked/   what the model answered, a file a task
 //!   runs/base-HASH/asked/   what the base answered
 //!   mix/                    the mix
-//!   evidence.json  README.md  plot.svg
+//!   evidence.json  README.md  plot.svg    unless `page` names another folder
 //! ```
 //!
 //! A folder's hash is of everything that decides what is in it: so a run that is there isn't repeated when a source is

@@ -140,6 +140,16 @@ impl Worked {
         Some(MadeRow::Alone(ObjectRow::InBatch))
     }
 
+    /// Counts what no style has a place for.
+    fn lose_around(&mut self, content: &Content<'_>) {
+        for key in &content.extra {
+            count(&mut self.lost_keys, key);
+        }
+        if content.has_system {
+            self.lose("system");
+        }
+    }
+
     /// Adds a row of a shape: to the arrays, or by itself. Its prompt has so many bytes.
     fn push_row(&mut self, row: &Map<String, Value>, road: &UnifyRoad, bytes: usize) -> MadeRow {
         self.push_to_arrays(|built| built.push(row)).unwrap_or_else(|| {
@@ -269,14 +279,18 @@ pub(super) fn restyled(
     };
     let plan = &out.tasks[at].1;
     let as_it_was = |reason: Reason, why: &str, worked: &mut Worked| {
-        let has_place = !out.road.styles.is_empty() && !content.prompt.is_empty();
-        if !(out.road.keep_rest && has_place) {
+        // A definition that stands apart has no place in a prompt that isn't made anew.
+        let stays =
+            !out.road.styles.is_empty() && !content.prompt.is_empty() && content.definition().is_none();
+        if !(out.road.keep_rest && stays) {
             return Err(refuse(reason, why, content));
         }
         let (prompt, output) = (content.prompt.clone().into_owned(), &content.output);
         let written = out.road.to.write(&record(None, prompt, output, content));
         let written = written.map_err(|misfit| refuse(misfit.reason, &misfit.message, content))?;
         worked.as_it_was += 1;
+        worked.lose_around(content);
+        written.losses.kinds().into_iter().for_each(|loss| worked.lose(loss.word()));
         let row = worked.push_row(&written.row, out.road, content.prompt.len());
         Ok(Made { row, task: at, template: None })
     };
@@ -314,12 +328,7 @@ pub(super) fn restyled(
         from = begin + value.len();
     }
     // The losses.
-    for key in &content.extra {
-        count(&mut worked.lost_keys, key);
-    }
-    if content.has_system {
-        worked.lose("system");
-    }
+    worked.lose_around(content);
     let level = style.map_or(Level::Task, |style| road.styles[style].level());
     if level == Level::Keyword && instruction.definition.is_some() {
         worked.lose("definition");
