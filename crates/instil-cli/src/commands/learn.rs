@@ -192,7 +192,7 @@ impl Runner<'_> {
         }
         let study = Study::new(learn, sources, base);
         self.say("the base is asked");
-        let (base, _) =
+        let (base, base_test) =
             done!(self.answers(tasks, &|asked| study.base_asked(asked), &|| Ok(self.model(None))));
         let mut singles = Vec::new();
         for (source, name) in study.names().into_iter().enumerate() {
@@ -214,6 +214,7 @@ impl Runner<'_> {
         done!(self.step(super::mix::execute(mix, &HowOfAll { overwrite: true, ..self.quiet() })));
         if !learn.compare.is_empty() && evidence.measured.is_some() {
             let mixes = evidence.mixes.clone();
+            let mut all = Vec::with_capacity(mixes.len());
             for mix in &mixes {
                 let mut seeds = Vec::with_capacity(learn.compare.len());
                 for seed in &learn.compare {
@@ -222,7 +223,9 @@ impl Runner<'_> {
                     seeds.push((*seed, done!(self.tuned(&run, tasks, &label)).1));
                 }
                 evidence.compare(&mix.name, &seeds)?;
+                all.push((mix.name.clone(), seeds));
             }
+            evidence.beside(&base_test, &all, learn.seed)?;
         }
         self.write(&evidence)?;
         debug_assert_eq!(evidence.mixes[0].name, LEARNED);

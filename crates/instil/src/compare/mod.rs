@@ -23,7 +23,9 @@ mod read;
 mod test;
 
 pub use page::page;
+pub(crate) use page::write_section;
 pub use plot::svg;
+pub(crate) use read::Worths;
 pub use read::{Arm, Run, arms};
 
 use std::path::Path;

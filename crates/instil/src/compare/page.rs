@@ -14,11 +14,24 @@ pub fn page(comparison: &Comparison, title: &str, note: &str) -> String {
 }
 
 fn write(out: &mut String, comparison: &Comparison, title: &str, note: &str) -> std::fmt::Result {
-    let Comparison { against, benchmarks } = comparison;
     writeln!(out, "# {title}\n")?;
     if !note.is_empty() {
         writeln!(out, "{note}\n")?;
     }
+    write_verdicts(out, comparison)?;
+    writeln!(out, "\n![Differences with their intervals](plot.svg)")?;
+    write_tables(out, comparison, "##")
+}
+
+/// A comparison as a section of another page, without a drawing: what held, then tables under headings of this level.
+pub(crate) fn write_section(out: &mut String, comparison: &Comparison, level: &str) -> std::fmt::Result {
+    write_verdicts(out, comparison)?;
+    write_tables(out, comparison, level)
+}
+
+/// What held and what didn't.
+fn write_verdicts(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
+    let Comparison { against, benchmarks } = comparison;
     writeln!(out, "Each arm beside `{against}`:\n")?;
     for verdict in [Verdict::Better, Verdict::Worse, Verdict::NotShown] {
         let of = |benchmark: &OnBenchmark| -> Vec<String> {
@@ -33,10 +46,14 @@ fn write(out: &mut String, comparison: &Comparison, title: &str, note: &str) -> 
             writeln!(out, "- **{}**: {}", verdict.word(), found.join(", "))?;
         }
     }
-    write_above(out, benchmarks)?;
-    writeln!(out, "\n![Differences with their intervals](plot.svg)")?;
+    write_above(out, benchmarks)
+}
+
+/// A table for each benchmark, and how its figures came about.
+fn write_tables(out: &mut String, comparison: &Comparison, level: &str) -> std::fmt::Result {
+    let Comparison { against, benchmarks } = comparison;
     for benchmark in benchmarks {
-        writeln!(out, "\n## {}\n", name(benchmark))?;
+        writeln!(out, "\n{level} {}\n", name(benchmark))?;
         if let Some(metric) = &benchmark.metric {
             writeln!(out, "`{metric}` over {} items.\n", benchmark.items)?;
         } else {

@@ -59,6 +59,22 @@ pub(super) struct Line {
     pub(super) scores: BTreeMap<String, f64>,
 }
 
+/// What the answers to a benchmark's items are worth.
+#[derive(Clone, Debug)]
+pub(crate) struct Worths {
+    /// The benchmark's name.
+    pub(crate) benchmark: String,
+    /// What the commonest answer would get.
+    pub(crate) majority: Option<f64>,
+    /// What chance would get.
+    pub(crate) random: Option<f64>,
+    /// The id of each item, its prompt, and what the answer is worth, from 0 to 1.
+    pub(crate) items: Vec<(String, String, f64)>,
+}
+
+/// The metric of answers that lie in no folder.
+const WORTH: &str = "worth";
+
 impl Asked {
     pub(super) fn number(&self, metric: &str) -> Option<&Number> {
         self.numbers.iter().find(|number| number.metric == metric)
@@ -124,6 +140,26 @@ impl Run {
             asked.lines.push(line);
         }
         Ok(Self { folder: folder.to_owned(), benchmarks })
+    }
+
+    /// Answers that lie in no folder, by benchmark.
+    pub(crate) fn of(benchmarks: Vec<Worths>) -> Self {
+        let asked = |worths: Worths| {
+            let Worths { benchmark, majority, random, items } = worths;
+            let line = |(id, prompt, worth): (String, String, f64)| Line {
+                benchmark: benchmark.clone(),
+                id,
+                prompt,
+                gold: None,
+                guess: None,
+                choices: Vec::new(),
+                scores: BTreeMap::from([(WORTH.to_owned(), worth)]),
+            };
+            let lines = items.into_iter().map(line).collect();
+            let number = Number { metric: WORTH.to_owned(), majority, random };
+            Asked { name: benchmark, numbers: vec![number], lines }
+        };
+        Self { folder: PathBuf::new(), benchmarks: benchmarks.into_iter().map(asked).collect() }
     }
 
     pub(super) fn benchmark(&self, name: &str) -> Option<&Asked> {

@@ -1,10 +1,13 @@
 //! What comes of the answers: how good each source is for each task, the proportions, and what they are compared with.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::answers::{Answered, check_labels, votes};
 use super::study::one_hot;
 use super::{Learn, Mode};
+use crate::compare::{self, Arm, Comparison, Worths};
 use crate::error::{Error, Result};
 use crate::metrics::interval::{DRAWS, deviation, mean, standard_error};
 use crate::mix::labelfree::{estimate, interval_of};
@@ -96,12 +99,16 @@ pub struct Evidence {
     /// What models are worth that were tuned on the mixes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub compared: Vec<Compared>,
+    /// The same with intervals and tests, beside the uniform mix; the base is among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// What has to be known of the numbers.
     pub notes: Vec<String>,
 }
 
 /// What the mixes are called.
 pub const LEARNED: &str = "learned";
+const UNIFORM: &str = "uniform";
 
 impl Evidence {
     /// What the answers of models that were tuned on single sources come to; with `runs` those of mixed runs, which the
@@ -148,7 +155,7 @@ impl Evidence {
         let many = sources.len();
         let plain =
             |name: &str, shares: Vec<f64>| Named { name: name.to_owned(), shares, intervals: Vec::new() };
-        mixes.push(plain("uniform", vec![1.0 / many as f64; many]));
+        mixes.push(plain(UNIFORM, vec![1.0 / many as f64; many]));
         // The best by what is known in this mode: without labels that is an estimate.
         let known = estimated.as_ref().or(measured.as_ref());
         if let Some(matrix) = known {
@@ -187,6 +194,7 @@ impl Evidence {
             law,
             mixes,
             compared: Vec::new(),
+            comparison: None,
             notes,
         })
     }
@@ -213,6 +221,58 @@ impl Evidence {
         });
         Ok(())
     }
+
+    /// Adds the comparison of the mixes with the uniform one, with intervals and tests; `base` are the base's answers to the
+    /// same items.
+    ///
+    /// # Errors
+    /// When they weren't asked the same items.
+    pub fn beside(&mut self, base: &[Vec<Answered>], mixes: &[(String, BySeed)], seed: u64) -> Result<()> {
+        let run = |answers: &[Vec<Answered>]| run_of(&self.tasks, answers);
+        let arm = |(name, seeds): &(String, BySeed)| Arm {
+            name: name.clone(),
+            runs: seeds.iter().map(|(_, answers)| run(answers)).collect(),
+        };
+        let mut arms: Vec<Arm> = mixes.iter().map(arm).filter(|arm| !arm.runs.is_empty()).collect();
+        arms.push(Arm { name: "no mix".to_owned(), runs: vec![run(base)] });
+        let against = arms.iter().find(|arm| arm.name == UNIFORM).map(|arm| arm.name.clone());
+        let mut comparison = compare::compare(&arms, against.as_deref(), None, seed)?;
+        if self.weights.windows(2).any(|pair| pair[0] != pair[1]) {
+            // Its mean over tasks is not the one by which mixes are judged.
+            comparison.benchmarks.retain(|benchmark| benchmark.benchmark.is_some());
+        }
+        self.comparison = (!comparison.benchmarks.is_empty()).then_some(comparison);
+        Ok(())
+    }
+}
+
+/// Answers to each task's test items, by seed.
+pub type BySeed = Vec<(u64, Vec<Vec<Answered>>)>;
+
+/// What answers are worth, task by task; a task without items is none.
+fn run_of(tasks: &[String], answers: &[Vec<Answered>]) -> compare::Run {
+    let worths = |(task, answers): (&String, &Vec<Answered>)| {
+        let golds: Vec<&str> = answers.iter().filter_map(|answer| answer.gold.as_deref()).collect();
+        let choices: Option<Vec<f64>> =
+            answers.iter().map(|answer| answer.choices.map(|choices| 1.0 / f64::from(choices))).collect();
+        let commonest = || {
+            let mut counts: HashMap<&str, usize> = HashMap::new();
+            golds.iter().for_each(|gold| *counts.entry(gold).or_default() += 1);
+            counts.into_values().max().unwrap_or_default() as f64 / answers.len() as f64
+        };
+        let item = |answer: &Answered| {
+            let (id, prompt) = answer.id.rsplit_once('#').unwrap_or((&answer.id, ""));
+            (id.to_owned(), prompt.to_owned(), answer.worth.unwrap_or(0.0))
+        };
+        Worths {
+            benchmark: task.clone(),
+            majority: choices.is_some().then(commonest),
+            random: choices.as_deref().and_then(mean),
+            items: answers.iter().map(item).collect(),
+        }
+    };
+    let asked = tasks.iter().zip(answers).filter(|(_, answers)| !answers.is_empty());
+    compare::Run::of(asked.map(worths).collect())
 }
 
 /// Refuses models that all answer everything alike: nothing was learnt from any source.
@@ -564,6 +624,27 @@ mod tests {
         found.compare(LEARNED, &[(1, of(0.8, 1)), (2, of(0.7, 2))]).unwrap();
         let compared = &found.compared[0];
         assert!((compared.mean - 0.75).abs() < 0.03 && compared.deviation.unwrap() > 0.03, "{compared:?}");
+    }
+
+    #[test]
+    fn mixes_stand_beside_the_uniform_one_with_intervals() {
+        let mut found = evidence(Mode::LabelFree).unwrap();
+        let of =
+            |accuracy: f64, seed: u64| vec![answers(accuracy, seed, 400), answers(accuracy, seed + 50, 400)];
+        let seeds =
+            |accuracy: f64, from: u64| (1..=3).map(|seed| (seed, of(accuracy, from + seed))).collect();
+        let all = [(LEARNED.to_owned(), seeds(0.8, 10)), (UNIFORM.to_owned(), seeds(0.5, 20))];
+        found.beside(&of(0.5, 30), &all, 1).unwrap();
+        let comparison = found.comparison.as_ref().unwrap();
+        assert_eq!((comparison.against.as_str(), comparison.benchmarks.len()), (UNIFORM, 3));
+        let learned = &comparison.benchmarks[2].arms[0];
+        assert!((learned.difference.unwrap().value - 0.3).abs() < 0.05, "{learned:?}");
+        assert_eq!(comparison.benchmarks[0].random, Some(0.25));
+        assert_eq!(comparison.benchmarks[0].majority, Some(0.25));
+        let page = super::super::report::page(&learn(Mode::LabelFree), &found, false, "Today.");
+        let better = format!("- **better**: `{LEARNED}` on {}", found.tasks[0]);
+        assert!(page.contains("## Beside each other") && page.contains(&better), "{page}");
+        assert!(page.contains("| no mix | 1 |"), "{page}");
     }
 
     #[test]

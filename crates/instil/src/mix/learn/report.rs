@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::evidence::{Evidence, Matrix};
 use super::{Learn, Mode};
+use crate::compare;
 use crate::mix::proportions::means;
 
 /// A page of Markdown with everything that the evidence holds. `has_plot` says whether `plot.svg` lies beside it, `note` when
@@ -123,6 +124,10 @@ fn write(
         if has_plot {
             writeln!(out, "\n![What models are worth that were tuned on the mixes](plot.svg)")?;
         }
+    }
+    if let Some(comparison) = &evidence.comparison {
+        writeln!(out, "\n## Beside each other\n\n`no mix` is the base, untuned.\n")?;
+        compare::write_section(out, comparison, "###")?;
     }
     if weights.windows(2).any(|pair| pair[0] != pair[1]) {
         let of: Vec<String> =
