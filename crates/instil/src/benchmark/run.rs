@@ -81,10 +81,21 @@ pub struct Account {
     pub rejects: BTreeMap<&'static str, u64>,
     /// Questions that the model refused to answer; they count as answered wrongly.
     pub refused: u64,
+    /// Why the first of them was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_why: Option<String>,
     /// Questions that failed; asking again later may help.
     pub failed: u64,
     /// Questions longer than the model's window, of which it saw the end only.
     pub beyond_window: u64,
+}
+
+impl Account {
+    fn refuse(&mut self, why: String) -> Said {
+        self.refused += 1;
+        self.refused_why.get_or_insert_with(|| why.clone());
+        Said::Nothing(why)
+    }
 }
 
 /// Asks about rows, and hands each answer to `take` in the order of rows and prompts. Whether all were asked; otherwise
@@ -241,14 +252,8 @@ fn together(prompt: &str, completion: &str, eos: bool) -> Scored {
 fn in_words(outcome: Outcome, account: &mut Account) -> Said {
     match outcome {
         Outcome::Text(text) => Said::Words { answer: text.text.trim().to_owned(), truncated: text.truncated },
-        Outcome::Declined => {
-            account.refused += 1;
-            Said::Nothing("the model has nothing to say".into())
-        }
-        Outcome::Refused(why) => {
-            account.refused += 1;
-            Said::Nothing(why)
-        }
+        Outcome::Declined => account.refuse("the model has nothing to say".into()),
+        Outcome::Refused(why) => account.refuse(why),
         Outcome::Failed(why) => {
             account.failed += 1;
             Said::Nothing(why)
@@ -268,10 +273,7 @@ fn said(item: &Item, scored: &[Scoring], account: &mut Account) -> Said {
                 is_greedy = is_greedy.zip(score.greedy).map(|(all, this)| all && this);
                 is_whole &= score.whole;
             }
-            Scoring::Refused(why) => {
-                account.refused += 1;
-                return Said::Nothing(why.clone());
-            }
+            Scoring::Refused(why) => return account.refuse(why.clone()),
             Scoring::Failed(why) => {
                 account.failed += 1;
                 return Said::Nothing(why.clone());
@@ -286,10 +288,7 @@ fn said(item: &Item, scored: &[Scoring], account: &mut Account) -> Said {
         },
         _ => match is_greedy {
             Some(is_greedy) => Said::Completed { nll: nlls.iter().sum(), is_greedy },
-            None => {
-                account.refused += 1;
-                Said::Nothing("the server doesn't say which tokens are the likeliest".into())
-            }
+            None => account.refuse("the server doesn't say which tokens are the likeliest".into()),
         },
     }
 }

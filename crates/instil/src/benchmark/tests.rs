@@ -351,6 +351,8 @@ fn a_last_word_is_right_if_greedy_decoding_gives_it() {
     assert!((number(&found, Metric::Accuracy) - 1.0 / 3.0).abs() < 1e-12);
     assert!((number(&found, Metric::Perplexity) - 2.0_f64.exp()).abs() < 1e-12);
     assert_eq!(found.account.refused, 1);
+    let why = found.account.refused_why.as_deref().unwrap();
+    assert!(why.contains("which tokens are the likeliest"), "{why}");
 }
 
 #[test]

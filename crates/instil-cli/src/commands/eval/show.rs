@@ -250,10 +250,13 @@ pub(super) fn account(reports: &[Report], asked: &[Asked<'_>], folder: Option<&P
             output::talk(&format!("{name}: {what}: it saw the end of each, half a window at least"));
         }
         if account.refused > 0 {
-            output::talk(&format!(
-                "{name}: {} questions were refused, and count as wrong",
-                count(account.refused)
-            ));
+            let (number, why) = (account.refused, account.refused_why.as_deref().unwrap_or_default());
+            let what = if number == 1 {
+                "question was refused, and counts"
+            } else {
+                "questions were refused, and count"
+            };
+            output::talk(&format!("{name}: {} {what} as wrong: {why}", count(number)));
         }
         if account.failed > 0 {
             let what = format!("{} questions failed and count as wrong", count(account.failed));
