@@ -104,7 +104,7 @@ fn write_above(out: &mut String, benchmarks: &[OnBenchmark]) -> std::fmt::Result
         above.map(|arm| format!("`{}` on {}", arm.arm, name(benchmark))).collect()
     };
     let above: Vec<String> = benchmarks.iter().flat_map(of).collect();
-    let found = if above.is_empty() { "no arm, on nothing".to_owned() } else { above.join(", ") };
+    let found = if above.is_empty() { "none".to_owned() } else { above.join(", ") };
     writeln!(out, "- **above chance and the commonest answer**: {found}")
 }
 

@@ -101,7 +101,7 @@ fn what_is_better_may_still_be_worth_less_than_chance() {
     let compared = compare(&arms, None, None, 7).unwrap();
     assert_eq!(compared.benchmarks[0].arms[1].difference.unwrap().verdict, Verdict::Better);
     let page = page(&compared, "An experiment", "today");
-    assert!(page.contains("- **above chance and the commonest answer**: no arm, on nothing\n"), "{page}");
+    assert!(page.contains("- **above chance and the commonest answer**: none\n"), "{page}");
 }
 
 #[test]
