@@ -246,7 +246,15 @@ fn compared(arms: &[Arm], parts: &[Vec<&outcome::Outcome>], base: usize, seed: u
             difference,
         }
     };
-    arms.iter().zip(parts).map(of_arm).collect()
+    // A draw depends on the arm's name alone, so that threads change nothing.
+    std::thread::scope(|scope| {
+        let of_arm = &of_arm;
+        let running: Vec<_> = arms.iter().zip(parts).map(|one| scope.spawn(move || of_arm(one))).collect();
+        running
+            .into_iter()
+            .map(|arm| arm.join().expect("numbers of an arm are found without a panic"))
+            .collect()
+    })
 }
 
 /// Corrects the p-values for their number by Holm's method, and says what may be said.
