@@ -184,6 +184,8 @@ def test_compare_puts_evaluations_beside_each_other(tmp_path):
     assert pattern["benchmarks"][0]["arms"][0]["difference"]["verdict"] == "worse"
     with pytest.raises(instil.UsageError, match="no arm is named `base`"):
         instil.compare(arms, against="base")
+    with pytest.raises(instil.UsageError, match="has no names"):
+        instil.compare(["nothing=out"])
 
 
 def test_the_examples_of_the_repository_are_read():

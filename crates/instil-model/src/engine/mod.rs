@@ -396,10 +396,16 @@ impl LanguageModel for Engine {
         Ok(Box::new(self.stream()))
     }
 
-    /// As [`Engine::score`]; texts that are too long for an encoder are refused, each for itself.
+    /// As [`Engine::score`]; texts that are too long for an encoder are refused, each for itself, and those whose completion
+    /// has no token of its own: nothing of them would be scored, which is as likely as can be.
     fn score(&self, texts: &[Scored]) -> Result<Vec<Scoring>> {
         if !self.has_encoder() {
-            return Ok(Self::score(self, texts)?.into_iter().map(Scoring::Score).collect());
+            let scores = Self::score(self, texts)?.into_iter().zip(texts);
+            let scoring = |(score, text): (Score, &Scored)| match score.tokens {
+                0 if !text.completion.is_empty() => Scoring::Refused(NO_TOKEN.to_owned()),
+                _ => Scoring::Score(score),
+            };
+            return Ok(scores.map(scoring).collect());
         }
         let refused: Vec<Option<String>> = texts
             .iter()
@@ -419,6 +425,10 @@ impl LanguageModel for Engine {
         Some(self.inner.memory().prefill)
     }
 }
+
+/// Why a completion isn't scored that the tokenizer joins with its prompt.
+const NO_TOKEN: &str = "the tokenizer joins the completion with the prompt's last token, so that nothing is left to score: \
+                        begin it with a blank, or have both encoded apart";
 
 /// The chat template that lies beside the weights.
 fn chat_template(

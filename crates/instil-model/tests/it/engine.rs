@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use instil::lm::{Constraint, Input, LanguageModel, Next, Outcome, Prefill, Request, Sampling};
+use instil::lm::{Constraint, Input, LanguageModel, Next, Outcome, Prefill, Request, Sampling, Scoring};
 use instil_model::engine::{Engine, Event, Finish, Scored, Settings, Streamed, TokenRequest, Tokens};
 
 use crate::golden::{Golden, folder, models};
@@ -298,6 +298,18 @@ fn prompt_and_completion_can_be_encoded_apart() {
     let tokens = Tokens { tokens: [head, tail].concat(), from };
     assert_eq!(score.nll, engine.score_tokens(&[tokens]).unwrap()[0]);
     assert_eq!((score.tokens, score.whole), (count, true));
+}
+
+#[test]
+fn a_completion_without_a_token_of_its_own_is_refused() {
+    let engine = engine("llama", &Settings::default());
+    let text =
+        |apart: bool| Scored { prompt: "a ca".into(), completion: "t".into(), apart, ..Scored::default() };
+    assert_eq!(engine.score(&[text(false)]).unwrap()[0].tokens, 0);
+    let scored = LanguageModel::score(&engine, &[text(false), text(true)]).unwrap();
+    let Scoring::Refused(why) = &scored[0] else { panic!("{scored:?}") };
+    assert!(why.contains("nothing is left to score"), "{why}");
+    assert!(matches!(&scored[1], Scoring::Score(score) if score.tokens > 0), "{scored:?}");
 }
 
 #[test]

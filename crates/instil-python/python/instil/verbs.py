@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, Union
 
 from instil._run import Progress, Run, Training, call, rows_by
 from instil._tables import Given, Source, Sources
+from instil.errors import UsageError
 from instil.template import Template
 
 __all__ = ["apply", "compare", "convert", "cook", "evaluate", "generate", "mix", "remix", "score", "stats", "train", "unify"]
@@ -775,6 +776,11 @@ def compare(
     """
     options = locals()
     del options["arms"]
+    if not isinstance(arms, Mapping):
+        raise UsageError(
+            f"arms are named, and a `{type(arms).__name__}` has no names",
+            hint="give a dict of folders: {'base': 'out/base', 'tuned': ['out/tuned-1', 'out/tuned-2']}",
+        )
     inputs: list[str] = []
     for name, runs in arms.items():
         folders: Sequence[Path] = [runs] if isinstance(runs, (str, os.PathLike)) else runs
