@@ -28,7 +28,7 @@ pub(crate) struct TrainArgs {
 #[command(next_help_heading = "What to train")]
 pub(crate) struct TrainWhat {
     /// The model: a folder with weights, a .gguf file, or an id of the Hub
-    #[arg(long, value_name = "MODEL")]
+    #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
 
     /// The config.json of a new model instead, whose weights are drawn at random
