@@ -267,6 +267,28 @@ fn has_short_word(text: &str) -> bool {
     text.split_whitespace().any(|word| is_short(word) && !word.contains('|'))
 }
 
+/// The pipe's own letters once passed for what an instruction says.
+#[test]
+fn a_pipe_is_no_instruction() {
+    let tokenizer = with_bytes(&[]);
+    let shared = constraints(&tokenizer);
+    for (kind, instruction, is_allowed) in [
+        (TaskKind::Exqa, "", false),
+        (TaskKind::Exqa, "!]. ", false),
+        (TaskKind::Exqa, "{{context}}", false),
+        (TaskKind::Exqa, "Who?", true),
+        (TaskKind::Exqa, "<|pi? ", false),
+        (TaskKind::Exqa, "<|pi? So", true),
+        (TaskKind::TextGen, "", false),
+        (TaskKind::TextGen, "!", true),
+        (TaskKind::TextGen, "{{context}}", true),
+    ] {
+        let form = Form::of(&shared, &pair(kind, "A cat sat.", &[]), false, 500).unwrap().unwrap();
+        let tokens = spelt(&tokenizer, format!("{instruction}<|pipe|>\nA cat").as_bytes(), |_| 0);
+        assert_eq!(allows(&form, &tokens, 400), is_allowed, "{kind:?} {instruction:?}");
+    }
+}
+
 #[test]
 fn answers_follow_the_instruction() {
     let tokenizer = with_bytes(&[]);

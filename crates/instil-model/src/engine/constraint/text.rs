@@ -152,8 +152,11 @@ impl Rules {
             _ => {}
         }
         let is_open = (at.is_open || byte == b'{') && byte != b'}';
+        // Letters of a pipe that has begun say nothing: they go with it.
+        let is_of_pipe = half != Half::Response && self.piped[usize::from(state)] > 0;
         let says = at.says
             || letter.left == 0
+                && !is_of_pipe
                 && char::from_u32(letter.code).is_some_and(|c| match half {
                     Half::Instruction { asks: true } => !is_open && c.is_alphanumeric(),
                     _ => !is_open && !c.is_whitespace() && !('\u{1c}'..='\u{1f}').contains(&c),
