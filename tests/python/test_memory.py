@@ -3,6 +3,7 @@
 import json
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 import instil
@@ -93,7 +94,7 @@ def test_columns_may_be_found_late(tmp_path):
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     rows = instil.convert(tmp_path / "rows.jsonl", to="prompt-completion").rows
     assert rows.column_names == ["prompt", "completion", "score", "tags"]
-    assert rows.filter(pa.compute.is_valid(rows["score"])).select(["score", "tags"]).to_pylist() == [
+    assert rows.filter(pc.is_valid(rows["score"])).select(["score", "tags"]).to_pylist() == [
         {"score": 3.0, "tags": None},
         {"score": 0.5, "tags": [{"of": "me"}, None]},
     ]
@@ -101,13 +102,22 @@ def test_columns_may_be_found_late(tmp_path):
 
 
 def test_values_of_different_types_are_told_when_rows_are_asked_for(tmp_path):
-    lines = [{"prompt": f"{n}?", "completion": f"{n}", "mark": n if n % 7 else "none"} for n in range(1000)]
+    lines = [{"prompt": f"{n}?", "completion": f"{n}", "mark": n > 500 if n % 7 else "none"} for n in range(1000)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     run = instil.convert(tmp_path / "rows.jsonl", to="prompt-completion")
     assert run.report["rows"] == 1000
     with pytest.raises(instil.InputError, match="the rows don't fit one table") as caught:
         run.rows
     assert "`mark`" in str(caught.value) and "output" in caught.value.hint
+
+
+def test_numbers_keep_their_digits_and_are_texts_among_texts(tmp_path):
+    large = 2**64 - 1
+    lines = [{"prompt": f"{n}?", "completion": f"{n}", "mark": n if n % 7 else "none", "id": large - n} for n in range(1000)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = instil.convert(tmp_path / "rows.jsonl", to="prompt-completion").rows
+    assert rows["mark"].to_pylist() == [str(line["mark"]) for line in lines]
+    assert rows["id"].to_pylist() == [line["id"] for line in lines]
 
 
 def test_companions_need_an_output(pairs):
